@@ -1,0 +1,41 @@
+# Two commands are enough: `make start` and `make test`.
+PORT ?= 8000
+HOST ?= 127.0.0.1
+PROJECT ?= demo_project
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: start test lint dev bench
+
+start: .venv/.installed
+	@exec $(BIN)/python manage.py start $(PROJECT) --host $(HOST) --port $(PORT)
+
+dev: .venv/.installed-dev
+	@DEBUG=true exec $(BIN)/python manage.py start $(PROJECT) --host $(HOST) --port $(PORT) --reload
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest
+	TEST_DATABASE=postgres $(BIN)/python -m pytest
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	ORCHESTRATOR_DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: .venv/.installed-dev
+	$(BIN)/python -m benchmarks
+
+.venv/bin/uv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/.installed: requirements.lock | .venv/bin/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.lock | .venv/bin/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
+	@touch $@ .venv/.installed

@@ -1,0 +1,109 @@
+"""What an executor gets and gives: Work in, Outcome out. Pure values; no Django, no clock."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Verdict(StrEnum):
+    """How a piece of work ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CONDITION_FAILED = "condition_failed"
+    NOT_YET = "not_yet"  # a sensor that is not true yet
+    CANCELLED = "cancelled"  # stopped on request
+    TIMED_OUT = "timed_out"
+    HANDED_BACK = "handed_back"  # stopped because the worker stops; no attempt is charged
+    FENCED = "fenced"  # the work was taken away meanwhile; nothing may be written
+
+
+class Stop(StrEnum):
+    """Why running work should stop, as its host says."""
+
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+    HAND_BACK = "hand_back"
+    FENCED = "fenced"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One block to run once.
+
+    `job` is the JSON object handed to `entrypoint` ("module:function") in the child; it holds all the function
+    needs, secrets included, and never leaves the pipe. `timeout` and `kill_grace` are seconds.
+    """
+
+    key: str  # "<run id>-<block>-<attempt>": unique for ever, the name of an external job
+    entrypoint: str
+    job: Mapping[str, Any]
+    timeout: float | None = None
+    kill_grace: float = 10.0
+    session: str | None = None  # work of one session runs in one child, one after the other
+    session_ends: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)  # executor_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An error as data: exception type, message, traceback trimmed to user code, and the whole one."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    full_traceback: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return {
+            "type": self.type,
+            "message": self.message,
+            "traceback": self.traceback,
+            "full_traceback": self.full_traceback,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a piece of work.
+
+    `result` is what the entrypoint returned (for a block: {"outputs": [...]}). `usage` has cpu_seconds,
+    peak_memory_bytes and duration_seconds. `exit` is the exit code, or minus the signal's number.
+    """
+
+    verdict: Verdict
+    result: Mapping[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+    usage: Mapping[str, float] = field(default_factory=dict)
+    exit: int | None = None
+
+
+class Host(Protocol):
+    """What running work may ask of and tell to whoever launched it."""
+
+    def started(self, external_id: str) -> None:
+        """The work has begun, under this name outside (a pid, a job name)."""
+
+    def output(self, stream: str, data: bytes) -> None:
+        """Raw output came on `stream` ("stdout" or "stderr")."""
+
+    def record(self, stream: str, level: str, text: str) -> None:
+        """A whole message came with its level ("INFO"), from `logging` or from the executor ("system")."""
+
+    def should_stop(self) -> Stop | None:
+        """Called at least once a second: renews the lease; says whether to stop, and why."""
+
+
+class Executor(Protocol):
+    """A way of doing work."""
+
+    def launch(self, work: Work, host: Host) -> Outcome | None:
+        """Do the work and return its outcome; None when it goes on elsewhere and reports by itself."""
+
+    def close(self) -> None:
+        """Let go of everything held (children, connections)."""
+
+
+Factory = Callable[[], Executor]

@@ -1,0 +1,270 @@
+"""All settings, read from the environment here and nowhere else (docs/settings.md)."""
+
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+import django_stubs_ext
+from django.core.exceptions import ImproperlyConfigured
+
+django_stubs_ext.monkeypatch()  # so that ModelAdmin[Model] and the like can be written
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def envstr(name: str, default: str = "", *, choices: tuple[str, ...] = ()) -> str:
+    """Return the variable's text; refuse a value outside `choices`."""
+    value = os.environ.get(name, "").strip() or default
+    if choices and value not in choices:
+        raise ImproperlyConfigured(f"{name}={value[:80]!r} is not known; use one of: {', '.join(choices)}.")
+    return value
+
+
+def envbool(name: str, *, default: bool) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    value = os.environ.get(name, "").strip().lower()
+    if not value:
+        return default
+    if value not in words:
+        raise ImproperlyConfigured(f"{name}={value[:80]!r} is not a yes or no; use true or false.")
+    return words[value]
+
+
+def envnumber(name: str, default: float, *, low: float, high: float) -> float:
+    text = os.environ.get(name, "").strip()
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={text[:80]!r} is not a number; use {low:g} to {high:g}.") from None
+    if not low <= value <= high:
+        raise ImproperlyConfigured(f"{name}={text[:80]} is outside {low:g} to {high:g}.")
+    return value
+
+
+def envurl(name: str, *schemes: str) -> str:
+    """Return the URL or ""; refuse other schemes. The value may hold a password: it is never printed."""
+    value = os.environ.get(name, "").strip()
+    if value and urlsplit(value).scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} has the scheme {urlsplit(value).scheme!r}; use {' or '.join(schemes)}.")
+    return value
+
+
+def data_dir() -> Path:
+    """Make the folder of everything we write; say so in one line if it cannot be."""
+    path = Path(envstr("ORCHESTRATOR_DATA_DIR", str(Path.home() / ".orchestrator"))).expanduser().resolve()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = path / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ImproperlyConfigured(
+            f"The data folder {path} cannot be written ({reason}); set ORCHESTRATOR_DATA_DIR to a folder that can."
+        ) from None
+    return path
+
+
+def kept_secret(name: str, filename: str, make: Any) -> str:
+    """Return the variable, or the value kept in the data folder, made on first use with mode 0600."""
+    if value := os.environ.get(name, "").strip():
+        return value
+    path = DATA_DIR / filename
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(made := make())
+    return str(made)
+
+
+def fernet_key() -> str:
+    import base64
+
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+DATA_DIR = data_dir()
+ENV = envstr("ENV", "dev", choices=("dev", "test", "staging", "prod"))
+DEBUG = envbool("DEBUG", default=False)
+SECRET_KEY = kept_secret("SECRET_KEY", "secret_key", lambda: secrets.token_urlsafe(50))
+if len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured("SECRET_KEY is shorter than 32 characters; use a long random one, or leave it unset.")
+SECRETS_KEYS = kept_secret("SECRETS_KEYS", "secrets_keys", fernet_key).replace(" ", "").split(",")
+PUBLIC_URL = envurl("PUBLIC_URL", "http", "https").rstrip("/")
+ALLOWED_HOSTS = [host for host in envstr("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if host]
+if "*" in ALLOWED_HOSTS and ENV == "prod":
+    raise ImproperlyConfigured("ALLOWED_HOSTS=* is refused with ENV=prod; name the hosts.")
+if DEBUG and ENV == "prod":
+    raise ImproperlyConfigured("DEBUG=true is refused with ENV=prod.")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+
+# --- what is run, and where -----------------------------------------------------------------------------------------
+PROJECT_DIR = Path(envstr("ORCHESTRATOR_PROJECT", str(BASE_DIR / "demo_project"))).expanduser().resolve()
+WORKERS = int(envnumber("WORKERS", max(2, min(8, os.cpu_count() or 2)), low=1, high=256))
+LOGS_URL = envstr("LOGS_URL", str(DATA_DIR / "logs"))
+VARIABLES_URL = envstr("VARIABLES_URL", str(DATA_DIR / "variables"))
+SCHEDULER_POLL_SECONDS = envnumber("SCHEDULER_POLL_SECONDS", 5, low=0.1, high=60)
+REDIS_URL = envurl("REDIS_URL", "redis", "rediss", "unix")
+HOST_NAME = socket.gethostname()
+
+# Promises (docs/settings.md): seconds.
+LEASE_SECONDS = 20
+HEARTBEAT_SECONDS = 4
+SELF_FENCE_SECONDS = 14
+KILL_GRACE_SECONDS = 10
+DRAIN_SECONDS = 30
+LOST_WORKER_ATTEMPTS = 3
+LOG_CAP_BYTES = 100 * 1024 * 1024
+
+# --- Django ---------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "django_q",
+    "pipelines",
+    "runs",
+    "schedules",
+    "orchestrator_site",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "orchestrator_site.urls"
+ASGI_APPLICATION = "orchestrator_site.asgi.application"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "login"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https:")
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True
+STATICFILES_DIRS = [BASE_DIR / "orchestrator_site" / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+
+
+def database() -> dict[str, Any]:
+    """SQLite tuned for several writing processes, or Postgres with time limits (design: engine.md §5)."""
+    url = envurl("DATABASE_URL", "sqlite", "postgres", "postgresql")
+    try:
+        config: dict[str, Any] = dict(dj_database_url.parse(url or f"sqlite:///{DATA_DIR / 'orchestrator.sqlite3'}"))
+    except (ValueError, dj_database_url.ParseError) as error:
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read; use postgres://USER:PASSWORD@HOST:PORT/NAME or leave it unset."
+        ) from error
+    config["CONN_MAX_AGE"] = None
+    if "sqlite3" in config["ENGINE"]:
+        config["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        }
+    else:
+        config["OPTIONS"] = {
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "options": "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+        }
+    return config
+
+
+DATABASES = {"default": database()}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+# One process only: what other processes say arrives through runs/bell.py and is handed on here.
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+Q_CLUSTER = {
+    "name": "orchestrator",
+    "workers": WORKERS,
+    "broker_class": "runs.broker.BlockRunBroker",
+    "orm": "default",
+    "scheduler": False,  # schedules.scheduler is ours: django-q2's looks every 30 s
+    "timeout": 3600,
+    "retry": 3700,
+    "save_limit": -1,  # result rows are unsigned pickles that execute on reading
+    "ack_failures": True,
+    "max_attempts": 3,
+    "recycle": 10**6,
+    "queue_limit": max(4, 2 * WORKERS),
+    "bulk": WORKERS,
+    "guard_cycle": 1,
+    "catch_up": False,
+    "log_level": "WARNING",
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {
+        "handlers": ["stderr"],
+        "level": envstr("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")),
+    },
+    "loggers": {"django.request": {"level": "ERROR"}, "django-q": {"level": "WARNING"}},
+}

@@ -1,0 +1,5 @@
+from django_q.brokers.orm import ORM
+
+
+class BlockRunBroker(ORM):
+    pass

@@ -1,0 +1,282 @@
+"""Pipeline runs, block runs, the workers that own them, and the events they leave behind.
+
+`move_to` is the only code that assigns a status: a conditional UPDATE that names the old status (and, for a block
+run, the attempt). An illegal move raises `IllegalMove`; a lost race returns False (a count for many rows).
+"""
+
+from datetime import datetime
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import F, Q
+
+from runs.states import (
+    BLOCK_FINISHED,
+    RUN_FINISHED,
+    BlockStatus,
+    RunStatus,
+    check_block_move,
+    check_run_move,
+)
+
+
+def choices(states: type[RunStatus] | type[BlockStatus]) -> list[tuple[str, str]]:
+    return [(state.value, state.value.replace("_", " ")) for state in states]
+
+
+class Origin(models.TextChoices):
+    """What started a run."""
+
+    SCHEDULE = "schedule"
+    EVENT = "event"
+    API = "api"
+    MANUAL = "manual"
+    BACKFILL = "backfill"
+    PIPELINE = "pipeline"
+
+
+class WorkerKind(models.TextChoices):
+    WORKER = "worker"  # a django-q2 worker process, or `run` bringing its own
+    SCHEDULER = "scheduler"
+    WEB = "web"
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    def alive(self, moment: datetime) -> Self:
+        """Processes that have not stopped and were seen within the last half minute."""
+        from datetime import timedelta
+
+        return self.filter(stopped_at=None, seen_at__gte=moment - timedelta(seconds=30))
+
+    def expired(self, moment: datetime) -> Self:
+        """Owners whose lease has run out: what they hold may be taken away."""
+        return self.filter(kind=WorkerKind.WORKER, lease_until__lt=moment)
+
+
+class Worker(models.Model):
+    """A process of ours that owns work or keeps time. Its lease is what makes its claims hold."""
+
+    kind = models.CharField(max_length=20, choices=WorkerKind.choices, default=WorkerKind.WORKER)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True, blank=True)
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    # A scheduler's last completed loop and how late the last occurrence was fired.
+    last_loop_at = models.DateTimeField(null=True, blank=True)
+    lag = models.DurationField(null=True, blank=True)
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # recovery: owners whose lease has run out
+            models.Index(fields=["lease_until"], name="worker_lease", condition=Q(stopped_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host}:{self.pid}"
+
+
+class PipelineRunQuerySet(models.QuerySet["PipelineRun"]):
+    def unfinished(self) -> Self:
+        return self.exclude(status__in=RUN_FINISHED)
+
+    def finished(self) -> Self:
+        return self.filter(status__in=RUN_FINISHED)
+
+    def for_list(self) -> Self:
+        """Newest first, with what a list of runs shows."""
+        return self.select_related("pipeline").order_by("-id")
+
+
+class PipelineRun(models.Model):
+    """One time a pipeline ran (or waits to). Carries its own settings, copied when it was created."""
+
+    pipeline = models.ForeignKey("pipelines.Pipeline", on_delete=models.PROTECT, related_name="runs")
+    version = models.ForeignKey("pipelines.PipelineVersion", on_delete=models.PROTECT, related_name="runs")
+    status = models.CharField(max_length=20, choices=choices(RunStatus), default=RunStatus.INITIAL)
+    attempt = models.PositiveIntegerField(default=1)
+    origin = models.CharField(max_length=20, choices=Origin.choices)
+    # What is above (`schedules`) is known here by number and name only.
+    trigger_id = models.BigIntegerField(null=True, blank=True)
+    trigger_name = models.CharField(max_length=255, blank=True)
+    execution_date = models.DateTimeField()  # the instant the run stands for
+    interval_end = models.DateTimeField(null=True, blank=True)
+    variables = models.JSONField(default=dict, blank=True)  # merged: pipeline ← trigger ← run
+    variable_origins = models.JSONField(default=dict, blank=True)  # name → "pipeline" | "trigger" | "run" | "event"
+    event = models.JSONField(default=dict, blank=True)
+    # Settings of this run, copied from the trigger and the pipeline.
+    allow_blocks_to_fail = models.BooleanField(default=False)
+    in_one_process = models.BooleanField(default=False)
+    block_run_limit = models.PositiveIntegerField(null=True, blank=True)
+    executor = models.CharField(max_length=40, default="local_python")
+    priority = models.SmallIntegerField(default=0)  # lower runs first; backfills have higher numbers
+    timeout = models.DurationField(null=True, blank=True)
+    timeout_status = models.CharField(max_length=20, default=RunStatus.FAILED)
+    sla = models.DurationField(null=True, blank=True)
+    retry_config = models.JSONField(default=dict, blank=True)
+    # Repeating an accepted request gives the same run.
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
+    parent_block_run = models.ForeignKey(
+        "BlockRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="children"
+    )
+    started_by = models.CharField(max_length=150, blank=True)  # user name, when a person did
+    reason = models.CharField(max_length=500, blank=True)  # why it waits, failed or was cancelled, in words
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)  # started_at + timeout
+
+    objects = PipelineRunQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["idempotency_key"], name="a_repeated_request_is_one_run"),
+        ]
+        indexes = [
+            # scheduler and recovery: runs still going on; dashboard: what runs now
+            models.Index(
+                fields=["status", "id"], name="run_unfinished", condition=Q(status__in=["initial", "running"])
+            ),
+            # pipeline page: its newest runs
+            models.Index(fields=["pipeline", "-id"], name="run_of_pipeline"),
+            # schedule page and overlap check: runs of one trigger
+            models.Index(fields=["trigger_id", "-id"], name="run_of_trigger"),
+            # dashboard: what failed lately
+            models.Index(fields=["status", "-completed_at"], name="run_finished_lately"),
+            # scheduler: runs past their timeout
+            models.Index(fields=["deadline_at"], name="run_deadline", condition=Q(status="running")),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.pk}"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in RUN_FINISHED
+
+    def move_to(self, status: RunStatus, **fields: Any) -> bool:
+        """Move this run from the status it was read with to `status`; False if someone else moved it first."""
+        check_run_move(self.status, status)
+        moved = PipelineRun.objects.filter(pk=self.pk, status=self.status).update(status=status, **fields)
+        if moved:
+            self.__dict__.update(status=status, **fields)
+        return bool(moved)
+
+
+class BlockRunQuerySet(models.QuerySet["BlockRun"]):
+    def unfinished(self) -> Self:
+        return self.exclude(status__in=BLOCK_FINISHED)
+
+    def queued(self) -> Self:
+        """Ready for a worker, most urgent first."""
+        return self.filter(status=BlockStatus.QUEUED).order_by("priority", "id")
+
+    def due(self, moment: datetime) -> Self:
+        """Waiting block runs whose next attempt has come."""
+        return self.filter(status=BlockStatus.WAITING, next_attempt_at__lte=moment)
+
+    def owned_by_lost_workers(self, moment: datetime) -> Self:
+        return self.filter(status=BlockStatus.RUNNING).filter(
+            Q(worker=None) | Q(worker__lease_until__lt=moment) | Q(worker__lease_until=None)
+        )
+
+    def move_to(self, old: BlockStatus, new: BlockStatus, **fields: Any) -> int:
+        """Move every row here that is still in `old`; return how many were moved."""
+        check_block_move(old, new)
+        return self.filter(status=old).update(status=new, **fields)
+
+
+class BlockRun(models.Model):
+    """One block of one run. The row is the truth and, while queued, the queue."""
+
+    pipeline_run = models.ForeignKey(PipelineRun, on_delete=models.CASCADE, related_name="block_runs")
+    block_uuid = models.CharField(max_length=255)
+    name = models.CharField(max_length=255, blank=True)
+    type = models.CharField(max_length=40)
+    status = models.CharField(max_length=20, choices=choices(BlockStatus), default=BlockStatus.INITIAL)
+    attempt = models.PositiveIntegerField(default=1)  # the fencing token: raised by every retry and recovery
+    position = models.PositiveIntegerField(default=0)  # in topological order
+    priority = models.SmallIntegerField(default=0)
+    upstream = models.JSONField(default=list)  # block uuids, in declared order
+    downstream = models.JSONField(default=list)
+    trigger_rule = models.CharField(max_length=20, default="all_success")
+    pending = models.PositiveIntegerField(default=0)  # upstream blocks not finished yet
+    config = models.JSONField(default=dict)  # the block's entry of the graph, as it was when the run was created
+    executor = models.CharField(max_length=40, default="local_python")
+    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="block_runs")
+    external_id = models.CharField(max_length=255, blank=True)
+    timeout = models.DurationField(null=True, blank=True)
+    retries = models.PositiveIntegerField(default=0)  # user retries used
+    losses = models.PositiveIntegerField(default=0)  # attempts lost with their worker
+    pokes = models.PositiveIntegerField(default=0)  # times a sensor looked
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)  # of the current attempt
+    first_started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    output = models.JSONField(default=list, blank=True)  # pipelines.variables: type, rows, bytes, preview, where
+    metrics = models.JSONField(default=dict, blank=True)  # cpu_seconds, peak_memory_bytes, duration_seconds, exit
+    error = models.JSONField(default=dict, blank=True)  # executors.base.Failure.as_dict()
+    reason = models.CharField(max_length=500, blank=True)
+
+    objects = BlockRunQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["pipeline_run", "block_uuid"], name="a_run_has_a_block_once"),
+        ]
+        indexes = [
+            # broker and workers: what to take next
+            models.Index(fields=["priority", "id"], name="block_queue", condition=Q(status="queued")),
+            # recovery: what lost workers held
+            models.Index(fields=["worker"], name="block_held", condition=Q(status="running")),
+            # scheduler: sensors and retries whose time has come
+            models.Index(fields=["next_attempt_at"], name="block_timer", condition=Q(status="waiting")),
+        ]
+
+    def __str__(self) -> str:
+        return f"block run {self.pk} ({self.block_uuid})"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in BLOCK_FINISHED
+
+    def move_to(self, status: BlockStatus, *, next_attempt: bool = False, **fields: Any) -> bool:
+        """Move from the status and attempt it was read with; False if either is no longer so (fenced, or a lost race).
+
+        `next_attempt` raises the attempt in the same statement, which fences whoever still holds the old one.
+        """
+        check_block_move(self.status, status)
+        changes: dict[str, Any] = dict(fields)
+        if next_attempt:
+            changes["attempt"] = F("attempt") + 1
+        moved = BlockRun.objects.filter(pk=self.pk, status=self.status, attempt=self.attempt).update(
+            status=status, **changes
+        )
+        if moved:
+            self.__dict__.update(status=status, **fields)
+            self.attempt += next_attempt
+        return bool(moved)
+
+
+class Event(models.Model):
+    """Something that happened to a run or a block run, in order, kept for people and for alerts."""
+
+    pipeline_run = models.ForeignKey(PipelineRun, on_delete=models.CASCADE, related_name="events")
+    block_run = models.ForeignKey(BlockRun, null=True, blank=True, on_delete=models.CASCADE, related_name="events")
+    kind = models.CharField(max_length=40)  # "created", "started", "completed", "failed", "retry", "worker_lost", …
+    message = models.CharField(max_length=500, blank=True)
+    data = models.JSONField(default=dict, blank=True)
+    happened_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            # run page: its events in order
+            models.Index(fields=["pipeline_run", "id"], name="event_of_run"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of run {self.pipeline_run_id}"

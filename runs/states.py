@@ -1,0 +1,88 @@
+"""The states of a run and of a block run, and which moves between them are legal. Pure."""
+
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    INITIAL = "initial"  # accepted; not started (a limit, or its blocks are not queued yet)
+    RUNNING = "running"  # at least one block was queued
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class BlockStatus(StrEnum):
+    INITIAL = "initial"  # waits for its upstream blocks
+    QUEUED = "queued"  # ready; the row is the queue
+    RUNNING = "running"  # owned by a worker under its lease
+    WAITING = "waiting"  # sensor not true yet, or a retry delay; holds no worker, has next_attempt_at
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UPSTREAM_FAILED = "upstream_failed"
+    CONDITION_FAILED = "condition_failed"
+
+
+RUN_FINISHED = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
+BLOCK_FINISHED = frozenset(
+    {
+        BlockStatus.COMPLETED,
+        BlockStatus.FAILED,
+        BlockStatus.CANCELLED,
+        BlockStatus.UPSTREAM_FAILED,
+        BlockStatus.CONDITION_FAILED,
+    }
+)
+
+RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
+    RunStatus.INITIAL: frozenset({RunStatus.RUNNING, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}),
+    RunStatus.RUNNING: RUN_FINISHED,
+    RunStatus.COMPLETED: frozenset(),
+    RunStatus.FAILED: frozenset({RunStatus.RUNNING}),  # a retry
+    RunStatus.CANCELLED: frozenset({RunStatus.RUNNING}),  # a retry
+}
+
+BLOCK_MOVES: dict[BlockStatus, frozenset[BlockStatus]] = {
+    BlockStatus.INITIAL: frozenset(
+        {
+            BlockStatus.QUEUED,
+            BlockStatus.UPSTREAM_FAILED,
+            BlockStatus.CONDITION_FAILED,
+            BlockStatus.CANCELLED,
+        }
+    ),
+    BlockStatus.QUEUED: frozenset({BlockStatus.RUNNING, BlockStatus.FAILED, BlockStatus.CANCELLED}),
+    BlockStatus.RUNNING: frozenset(
+        {
+            BlockStatus.COMPLETED,
+            BlockStatus.FAILED,
+            BlockStatus.CONDITION_FAILED,
+            BlockStatus.WAITING,
+            BlockStatus.QUEUED,  # taken back by recovery, or handed back by a worker that stops
+            BlockStatus.CANCELLED,
+        }
+    ),
+    BlockStatus.WAITING: frozenset({BlockStatus.QUEUED, BlockStatus.FAILED, BlockStatus.CANCELLED}),
+    # Only a retry leaves a finished state.
+    BlockStatus.COMPLETED: frozenset({BlockStatus.INITIAL}),
+    BlockStatus.FAILED: frozenset({BlockStatus.INITIAL}),
+    BlockStatus.CANCELLED: frozenset({BlockStatus.INITIAL}),
+    BlockStatus.UPSTREAM_FAILED: frozenset({BlockStatus.INITIAL}),
+    BlockStatus.CONDITION_FAILED: frozenset({BlockStatus.INITIAL}),
+}
+
+
+class IllegalMove(Exception):
+    """The state machine has no such move."""
+
+
+def check_run_move(old: str, new: str) -> None:
+    """Raise `IllegalMove` unless a run may go from `old` to `new`."""
+    if RunStatus(new) not in RUN_MOVES[RunStatus(old)]:
+        raise IllegalMove(f"a pipeline run cannot go from {old} to {new}")
+
+
+def check_block_move(old: str, new: str) -> None:
+    """Raise `IllegalMove` unless a block run may go from `old` to `new`."""
+    if BlockStatus(new) not in BLOCK_MOVES[BlockStatus(old)]:
+        raise IllegalMove(f"a block run cannot go from {old} to {new}")

@@ -1,0 +1,46 @@
+"""What every test may use. `TEST_DATABASE=postgres` runs the tests that touch the database against Postgres."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import psycopg2
+import pytest
+
+ON_POSTGRES = os.environ.get("TEST_DATABASE") == "postgres"
+
+
+def postgres_problem() -> str:
+    """Say why Postgres cannot be used here, or return ""."""
+    try:
+        psycopg2.connect(os.environ["DATABASE_URL"], connect_timeout=3).close()
+    except psycopg2.OperationalError as error:
+        return f"no Postgres answers: {str(error).strip().splitlines()[0]}"
+    return ""
+
+
+def touches_database(item: pytest.Item) -> bool:
+    names = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("django_db") is not None or "db" in names or "transactional_db" in names
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not ON_POSTGRES:
+        return
+    chosen = [item for item in items if touches_database(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not touches_database(item)])
+    items[:] = chosen
+    if problem := postgres_problem():
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=problem))
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A moment: Sunday 2025-03-02, noon UTC."""
+    return datetime(2025, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks() -> Iterator[None]:
+    yield
