@@ -118,7 +118,8 @@ class PipelineRun(models.Model):
     sla = models.DurationField(null=True, blank=True)
     retry_config = models.JSONField(default=dict, blank=True)
     # Repeating an accepted request gives the same run.
-    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
+    idempotency_key = models.CharField(max_length=400, null=True, blank=True)
+    request_digest = models.CharField(max_length=64, blank=True)  # SHA-256 of the body that came with the key
     parent_block_run = models.ForeignKey(
         "BlockRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="children"
     )

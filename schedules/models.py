@@ -57,6 +57,7 @@ class PipelineSchedule(models.Model):
     settings = models.JSONField(default=dict, blank=True)
     token_hash = models.CharField(max_length=64, blank=True)  # SHA-256 of an API trigger's token
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.UI)
+    source_hash = models.CharField(max_length=64, blank=True)  # of its entry in triggers.yaml, when last taken over
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
