@@ -244,7 +244,8 @@ def node(spot: Spot) -> Node:
 def edge(way: Sequence[Spot]) -> Edge:
     """Draw a curve that leaves and enters boxes level and runs straight through the layers between."""
     source, target = way[0], way[-1]
-    assert source.block and target.block
+    assert source.block
+    assert target.block
     x, y = left(source) + NODE_WIDTH, source.y
     parts = [f"M{x:g} {y:g}"]
     for spot in way[1:]:
