@@ -102,6 +102,9 @@ class Executor(Protocol):
     def launch(self, work: Work, host: Host) -> Outcome | None:
         """Do the work and return its outcome; None when it goes on elsewhere and reports by itself."""
 
+    def end_session(self) -> None:
+        """No more work of the last session comes."""
+
     def close(self) -> None:
         """Let go of everything held (children, connections)."""
 

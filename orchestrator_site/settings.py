@@ -3,6 +3,7 @@
 import os
 import secrets
 import socket
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 django_stubs_ext.monkeypatch()  # so that ModelAdmin[Model] and the like can be written
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
 
 def envstr(name: str, default: str = "", *, choices: tuple[str, ...] = ()) -> str:
@@ -118,7 +120,7 @@ LEASE_SECONDS = 20
 HEARTBEAT_SECONDS = 4
 SELF_FENCE_SECONDS = 14
 KILL_GRACE_SECONDS = 10
-DRAIN_SECONDS = 30
+DRAIN_SECONDS = envnumber("DRAIN_SECONDS", 30, low=0, high=3600)
 LOST_WORKER_ATTEMPTS = 3
 LOG_CAP_BYTES = 100 * 1024 * 1024
 
@@ -134,6 +136,7 @@ INSTALLED_APPS = [
     "channels",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_q",
     "pipelines",
     "runs",
@@ -144,6 +147,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "orchestrator_site.middleware.PageHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -250,11 +254,42 @@ Q_CLUSTER = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    # Tokens first: their `WWW-Authenticate` is what a 401 carries.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "orchestrator_site.tokens.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "orchestrator_site.tokens.HasScope",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["pipelines.parsers.StrictJSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["pipelines.filters.AllowedFilters"],
+    "DEFAULT_PAGINATION_CLASS": "orchestrator_site.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "orchestrator_site.problems.answer",
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Orchestrator",
+    "DESCRIPTION": "Pipelines, triggers, runs and their logs. Errors are RFC 9457 problems.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": r"/api/v1/",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatus": "runs.states.RunStatus",
+        "BlockStatus": "runs.states.BlockStatus",
+        "ScheduleStatus": "schedules.serializers.SCHEDULE_STATUSES",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "orchestrator_site.problems.describe",
+    ],
 }
 
 LOGGING = {

@@ -1,5 +1,107 @@
+"""How django-q2 finds work: the block-run table is the queue, a message is only a hint to look at a row."""
+
+import logging
+import time
+from typing import Any
+
+from django.db import Error as DatabaseError
+from django.db import connections
+from django.utils import timezone
 from django_q.brokers.orm import ORM
+from django_q.conf import Conf
+from django_q.signing import SignedPackage
+
+from runs import bell, workers
+from runs.models import BlockRun
+
+logger = logging.getLogger(__name__)
+LOOK_EVERY = 1.0  # seconds, when no bell rings
+HINT_AGAIN_AFTER = 10.0  # seconds until a row that nobody claimed is named again
+TIDY_EVERY = 2.0
+PLAIN_TASKS_EVERY = 5.0
 
 
-class BlockRunBroker(ORM):
-    pass
+class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
+    """Hands out hints to queued block runs; other `async_task` calls still go through django-q2's own table.
+
+    Nothing is taken here: workers claim rows themselves, so a lost, doubled or stale hint costs nothing.
+    """
+
+    def __init__(self, list_key: str | None = None) -> None:
+        super().__init__(list_key)
+        self.forget()
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        self.forget()
+
+    def forget(self) -> None:
+        self.ear: bell.Ear | None = None
+        self.hinted: dict[tuple[int, int], float] = {}
+        self.tidied_at = self.plain_at = 0.0
+
+    def dequeue(self) -> list[tuple[Any, str]] | None:
+        """Return hints, at once if something is queued, else after a ring or a second. Never raises."""
+        try:
+            if self.ear is None:  # listen before looking, so that nothing slips between
+                self.ear = bell.open_ear("queue")
+            self.tidy()
+            hints = self.look()
+            if not hints:
+                self.ear.wait(LOOK_EVERY)
+                hints = self.look()
+            return hints or self.plain_tasks()
+        except (DatabaseError, OSError) as error:
+            logger.warning("cannot look for work, trying again: %s", str(error).strip().splitlines()[0])
+            self.start_over()
+            return None
+
+    def look(self) -> list[tuple[Any, str]]:
+        now = time.monotonic()
+        self.hinted = {key: at for key, at in self.hinted.items() if now - at < HINT_AGAIN_AFTER}
+        rows = BlockRun.objects.queued().values_list("pk", "attempt")[: Conf.WORKERS + len(self.hinted)]
+        fresh = [row for row in rows if row not in self.hinted][: Conf.WORKERS]
+        self.hinted.update(dict.fromkeys(fresh, now))
+        return [(None, hint(*row)) for row in fresh]
+
+    def plain_tasks(self) -> list[tuple[Any, str]] | None:
+        now = time.monotonic()
+        if now - self.plain_at < PLAIN_TASKS_EVERY:
+            return None
+        self.plain_at = now
+        if self.queue_size() == 0:
+            return None
+        tasks: list[tuple[Any, str]] | None = super().dequeue()
+        return tasks
+
+    def tidy(self) -> None:
+        now = time.monotonic()
+        if now - self.tidied_at >= TIDY_EVERY:
+            self.tidied_at = now
+            workers.tidy_this_host(timezone.now())
+
+    def start_over(self) -> None:
+        if self.ear is not None:
+            self.ear.close()
+        self.ear = None
+        connections.close_all()
+        time.sleep(0.2)
+
+
+def hint(block_run_id: int, attempt: int) -> str:
+    """Make django-q2's signed message: two integers for one fixed function."""
+    name = f"{block_run_id}.{attempt}"
+    package: str = SignedPackage.dumps(
+        {
+            "id": name,
+            "name": name,
+            "func": "runs.tasks.execute",
+            "args": (block_run_id, attempt),
+            "kwargs": {},
+            "save": False,
+            "ack_failure": True,
+            "timeout": -1,
+            "started": None,
+        }
+    )
+    return package

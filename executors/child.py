@@ -1,0 +1,168 @@
+"""Inside a block's own process: take a job, run its entrypoint, give the result back. No Django, no database.
+
+What Python code prints or logs goes to the worker over the channel, in order and with its stream or level; what C
+extensions and grandchildren write goes through the pipes that are descriptors 1 and 2.
+"""
+
+import contextlib
+import ctypes
+import faulthandler
+import importlib
+import io
+import logging
+import os
+import random
+import resource
+import socket
+import sys
+import time
+import traceback
+from typing import Any
+
+from executors.channel import ChannelClosed, Reader, send
+
+TEXT_AT_ONCE = 32 * 1024
+LIBC = ctypes.CDLL(None)
+
+
+def work(channel: socket.socket) -> None:
+    """Run jobs until the worker says that one is the last, or goes away. Never returns."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")  # so that the kernel, short of memory, takes the block and not the worker
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    random.seed()
+    os.register_at_fork(after_in_child=plain_output)
+    reader = Reader(channel, expect_files=True)
+    try:
+        while True:
+            _, order = reader.wait_for_one()
+            stdout, stderr = reader.files
+            reader.files = []
+            run(channel, order, stdout, stderr)
+            if order["last"]:
+                break
+    except (ChannelClosed, OSError):
+        pass
+    os._exit(0)
+
+
+def run(channel: socket.socket, order: dict[str, Any], stdout: int, stderr: int) -> None:
+    """Run one job with its own stdout, stderr and environment, and send its result."""
+    replace_descriptors(stdout, stderr)
+    os.environ.update(order["env"])
+    limit_resources(order["limits"])
+    talk_through(channel)
+    before, began = cpu_seconds(), time.monotonic()
+    result = call(order["entrypoint"], order["job"])
+    flush()
+    usage = {
+        "cpu_seconds": round(cpu_seconds() - before, 6),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "duration_seconds": round(time.monotonic() - began, 6),
+    }
+    send(channel, ["result", result, usage])
+
+
+def call(entrypoint: str, job: dict[str, Any]) -> dict[str, Any]:
+    """Return what "module:function" says of the job; a fault of its own is a failure too."""
+    module, _, name = entrypoint.partition(":")
+    try:
+        result: dict[str, Any] = getattr(importlib.import_module(module), name)(job)
+        return result
+    except BaseException as error:  # whatever came through is this job's failure
+        text = traceback.format_exc()
+        failure = {
+            "type": type(error).__name__,
+            "message": str(error) or type(error).__name__,
+            "traceback": text,
+            "full_traceback": text,
+        }
+        return {"verdict": "failed", "outputs": [], "failure": failure}
+
+
+def replace_descriptors(stdout: int, stderr: int) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, number in ((null, 0), (stdout, 1), (stderr, 2)):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    faulthandler.enable(file=2)
+
+
+def limit_resources(limits: dict[str, int]) -> None:
+    for name, value in limits.items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        resource.setrlimit(kind, (value, value))
+
+
+def cpu_seconds() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+# --- output ---------------------------------------------------------------------------------------------------------
+
+
+def talk_through(channel: socket.socket) -> None:
+    """Make print and logging speak over the channel; a process forked from here speaks through descriptors 1, 2."""
+    sys.stdout = Speech(channel, "stdout", 1)
+    sys.stderr = Speech(channel, "stderr", 2)
+    root = logging.getLogger()
+    root.handlers = [Records(channel)]
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+
+
+def plain_output() -> None:
+    sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), line_buffering=True)  # noqa: SIM115
+    sys.stderr = io.TextIOWrapper(open(2, "wb", closefd=False), line_buffering=True)  # noqa: SIM115
+    logging.getLogger().handlers = [logging.StreamHandler()]
+
+
+def flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    LIBC.fflush(None)  # what C extensions printed; the process leaves without the usual clean-up
+
+
+class Speech(io.TextIOWrapper):
+    """A text stream whose whole lines go over the channel; `fileno()` is the real descriptor."""
+
+    def __init__(self, channel: socket.socket, stream: str, descriptor: int) -> None:
+        raw = SpeechBytes(channel, stream, descriptor)
+        super().__init__(
+            io.BufferedWriter(raw, TEXT_AT_ONCE), encoding="utf-8", errors="backslashreplace", line_buffering=True
+        )
+
+
+class SpeechBytes(io.RawIOBase):
+    def __init__(self, channel: socket.socket, stream: str, descriptor: int) -> None:
+        self.channel, self.stream, self.descriptor = channel, stream, descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def write(self, data: Any) -> int:
+        send(self.channel, ["out", self.stream, bytes(data).decode("utf-8", "replace")])
+        return len(data)
+
+
+class Records(logging.Handler):
+    """Log records, whole and with their level."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        super().__init__()
+        self.channel = channel
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        try:
+            send(self.channel, ["record", record.levelname, self.format(record)])
+        except Exception:
+            self.handleError(record)

@@ -1,0 +1,77 @@
+"""Run each block in a child process of this host, forked from a warm fork server."""
+
+from collections.abc import Sequence
+
+from executors.base import Host, Outcome, Work
+from executors.supervisor import Child, ForkServer, ForkServerGone, Supervision
+
+RUNTIME = "pipelines.runtime"  # by name: executors know nothing of pipelines
+
+
+class LocalExecutor:
+    """One per worker process; not for use from several threads.
+
+    `work.config["preload"]` names the modules the fork server imports beforehand; when they change, so does the
+    server, between blocks. Work of one `session` runs in one child, one after the other.
+    """
+
+    def __init__(self) -> None:
+        self.server: ForkServer | None = None
+        self.session: tuple[str, Child] | None = None
+
+    def warm_up(self, preload: Sequence[str] = ()) -> None:
+        """Start the fork server before there is work."""
+        modules = [RUNTIME, "executors.child", *preload]
+        if self.server and self.server.modules != modules:
+            self.close()
+        if self.server is None:
+            self.server = ForkServer(modules)
+
+    def launch(self, work: Work, host: Host) -> Outcome | None:
+        for is_last_try in (False, True):
+            self.warm_up(work.config.get("preload", ()))
+            assert self.server is not None
+            try:
+                supervision = Supervision(self.server, self.child_for(work), work, host)
+                break
+            except ForkServerGone:
+                self.close()
+                if is_last_try:
+                    raise
+        try:
+            outcome = supervision.run()
+        except ForkServerGone:
+            self.close()  # everything it forked is gone with it
+            raise
+        self.leave(work, supervision)
+        return outcome
+
+    def child_for(self, work: Work) -> Child:
+        assert self.server is not None
+        if self.session and self.session[0] == work.session:
+            return self.session[1]
+        self.end_session()
+        return self.server.take()
+
+    def leave(self, work: Work, supervision: Supervision) -> None:
+        """Keep the child for the session's next work, or let go of it."""
+        assert self.server is not None
+        alive = supervision.exit is None and supervision.result is not None
+        if work.session and alive and not work.session_ends:
+            self.session = (work.session, supervision.child)
+            return
+        self.session = None
+        supervision.child.channel.close()
+        self.server.ask()
+
+    def end_session(self) -> None:
+        """Let go of the child that the last session kept."""
+        if self.session:
+            self.session[1].channel.close()
+            self.session = None
+
+    def close(self) -> None:
+        self.end_session()
+        if self.server:
+            self.server.close()
+            self.server = None

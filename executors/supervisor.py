@@ -1,0 +1,331 @@
+"""One worker's hold on its children: ask the fork server for them, give them jobs, watch, limit and end them."""
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from executors.base import Failure, Host, Outcome, Stop, Verdict, Work
+from executors.channel import ChannelClosed, Reader, send
+
+CHECK_SECONDS = 0.5  # how often the host is asked whether to stop
+READ_AT_ONCE = 1 << 18
+HAND_BACK_GRACE = 1.0  # seconds: a worker that stops has little time
+HIDDEN_FROM_BLOCKS = (
+    "DATABASE_URL",
+    "SECRET_KEY",
+    "SECRETS_KEYS",
+    "REDIS_URL",
+    "TEST_POSTGRES_URL",
+    "DJANGO_SETTINGS_MODULE",
+)
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class ForkServerGone(Exception):
+    """The fork server ended; the next child needs a new one."""
+
+
+@dataclass(kw_only=True)
+class Child:
+    """A forked process that waits for a job, or runs one."""
+
+    pid: int
+    channel: socket.socket
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.channel.setblocking(False)
+        self.reader = Reader(self.channel)
+
+
+class ForkServer:
+    """The worker's end of its fork server. One child is forked ahead, so that the next block starts at once."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self.modules = list(modules)
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        env = {key: value for key, value in os.environ.items() if key not in HIDDEN_FROM_BLOCKS}
+        env["PYTHONUNBUFFERED"] = "1"
+        command = [sys.executable, "-m", "executors.fork_server", str(theirs.fileno()), *self.modules]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=env, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        theirs.close()
+        self.watched: int | None = None  # the child whose end somebody waits for
+        self.exit: dict[str, Any] | None = None
+        self.spare: Child | None = None
+        self.asked = False
+        self.missing: dict[str, str] = {}
+        self.ask()
+
+    def ask(self) -> None:
+        """Have a child forked ahead, unless one is on its way."""
+        if not self.asked and self.spare is None:
+            self.asked = True
+            self.say({"fork": True})
+
+    def take(self) -> Child:
+        """Return a child that waits for a job; raise ForkServerGone."""
+        self.ask()
+        while self.spare is None:
+            self.hear()
+        child, self.spare = self.spare, None
+        self.watched, self.exit = child.pid, None
+        return child
+
+    def hear(self) -> None:
+        """Take in one message of the server, waiting for it."""
+        try:
+            data, files, _, _ = socket.recv_fds(self.control, 65536, 4)
+        except OSError as error:
+            raise ForkServerGone from error
+        if not data:
+            raise ForkServerGone
+        message = json.loads(data)
+        if "child" in message:
+            self.asked = False
+            self.spare = Child(pid=message["child"], channel=socket.socket(fileno=files[0]))
+        elif "exit" in message:
+            if message["exit"] == self.watched:
+                self.exit = message
+            if self.spare and self.spare.pid == message["exit"]:
+                self.spare.channel.close()
+                self.spare = None
+        else:
+            self.missing = message["missing"]
+
+    def say(self, message: dict[str, Any]) -> None:
+        try:
+            self.control.send(json.dumps(message).encode())
+        except OSError as error:
+            raise ForkServerGone from error
+
+    def close(self) -> None:
+        """End the server and every child of it."""
+        self.control.close()
+        if self.spare:
+            self.spare.channel.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Supervision:
+    """Watches one job in one child until it ends."""
+
+    def __init__(self, server: ForkServer, child: Child, work: Work, host: Host) -> None:
+        self.server, self.child, self.work, self.host = server, child, work, host
+        self.pipes: dict[int, str] = {}
+        self.selector = selectors.DefaultSelector()
+        self.stop: Stop | None = None
+        self.kill_at: float | None = None
+        self.result: tuple[dict[str, Any], dict[str, float]] | None = None
+        self.exit: dict[str, Any] | None = None
+        self.folder = ""
+
+    def run(self) -> Outcome:
+        """Hand the job over, watch, and return what became of it."""
+        self.folder = tempfile.mkdtemp(prefix="block-")
+        try:
+            self.hand_over()
+            self.watch()
+            self.drain()
+        finally:
+            for descriptor in self.pipes:
+                os.close(descriptor)
+            self.selector.close()
+            if self.stop is not None and self.exit is None:
+                self.server.say({"kill": self.child.pid})
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return self.outcome()
+
+    def hand_over(self) -> None:
+        out, out_child = os.pipe()
+        err, err_child = os.pipe()
+        self.pipes = {out: "stdout", err: "stderr"}
+        for descriptor in self.pipes:
+            os.set_blocking(descriptor, False)
+            self.selector.register(descriptor, selectors.EVENT_READ)
+        self.selector.register(self.child.channel, selectors.EVENT_READ)
+        self.selector.register(self.server.control, selectors.EVENT_READ)
+        order = {
+            "entrypoint": self.work.entrypoint,
+            "job": dict(self.work.job),
+            "env": {"TMPDIR": self.folder, **self.work.env},
+            "limits": limits_of(self.work),
+            "last": self.work.session is None or self.work.session_ends,
+        }
+        self.child.channel.setblocking(True)
+        try:
+            send(self.child.channel, ["job", order], (out_child, err_child))
+        except OSError:
+            pass  # it is gone already; its exit tells why
+        finally:
+            self.child.channel.setblocking(False)
+            os.close(out_child)
+            os.close(err_child)
+        self.host.started(str(self.child.pid))
+        if self.work.session is None:
+            self.server.ask()
+
+    def watch(self) -> None:
+        began = time.monotonic()
+        overdue_at = began + self.work.timeout if self.work.timeout else None
+        next_check = began + CHECK_SECONDS
+        while self.result is None and self.exit is None:
+            now = time.monotonic()
+            until = min(moment for moment in (next_check, overdue_at, self.kill_at) if moment is not None)
+            for key, _ in self.selector.select(max(0.0, until - now)):
+                self.take(key.fileobj)
+            now = time.monotonic()
+            if now >= next_check:
+                next_check = now + CHECK_SECONDS
+                if stop := self.host.should_stop():
+                    self.end(stop)
+            if overdue_at is not None and now >= overdue_at:
+                overdue_at = None
+                self.end(Stop.TIMEOUT)
+            if self.kill_at is not None and now >= self.kill_at:
+                self.kill_at = None
+                self.server.say({"kill": self.child.pid})
+
+    def take(self, source: Any) -> None:
+        """Take in what is readable on one of the sources."""
+        if source is self.server.control:
+            self.server.hear()
+            self.exit = self.server.exit
+        elif source is self.child.channel:
+            self.take_messages()
+        else:
+            self.take_bytes(source)
+
+    def take_messages(self) -> None:
+        try:
+            alive = self.child.reader.read()
+            for message in self.child.reader.messages():
+                self.take_message(message)
+        except BlockingIOError:
+            return
+        except (ChannelClosed, OSError, ValueError, TypeError, IndexError):
+            alive = False
+            self.server.say({"kill": self.child.pid})
+        if not alive:
+            self.selector.unregister(self.child.channel)
+
+    def take_message(self, message: list[Any]) -> None:
+        if message[0] == "out":
+            self.host.output(message[1], message[2].encode("utf-8", "replace"))
+        elif message[0] == "record":
+            self.host.record("log", message[1], message[2])
+        elif message[0] == "result":
+            self.result = (message[1], message[2])
+
+    def take_bytes(self, descriptor: int) -> bool:
+        try:
+            data = os.read(descriptor, READ_AT_ONCE)
+        except BlockingIOError:
+            return False
+        if data:
+            self.host.output(self.pipes[descriptor], data)
+        else:
+            self.selector.unregister(descriptor)
+        return bool(data)
+
+    def drain(self) -> None:
+        """Read what is left without waiting: something that outlives the block may hold the pipes open."""
+        if self.result is None:
+            with contextlib.suppress(BlockingIOError, ChannelClosed, OSError):
+                while self.child.reader.read():
+                    pass
+            with contextlib.suppress(ChannelClosed):
+                for message in self.child.reader.messages():
+                    self.take_message(message)
+        for descriptor in self.pipes:
+            for _ in range(64):
+                if not self.take_bytes_quietly(descriptor):
+                    break
+
+    def take_bytes_quietly(self, descriptor: int) -> bool:
+        try:
+            return self.take_bytes(descriptor)
+        except KeyError:  # was at its end before
+            return False
+
+    def end(self, stop: Stop) -> None:
+        """Begin to end the child: SIGTERM to its group, SIGKILL to everything of it after the grace."""
+        if self.stop is not None:
+            return
+        self.stop = stop
+        graces = {Stop.FENCED: 0.0, Stop.HAND_BACK: min(self.work.kill_grace, HAND_BACK_GRACE)}
+        grace = graces.get(stop, self.work.kill_grace)
+        self.kill_at = time.monotonic() + grace
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.child.pid, signal.SIGTERM)
+
+    def outcome(self) -> Outcome:
+        if self.exit and self.exit["left"]:
+            self.host.record(
+                "system", "WARNING", f"{self.exit['left']} processes that the block left behind were ended"
+            )
+        status = self.exit["status"] if self.exit else 0
+        if self.stop is not None:
+            return self.stopped(status)
+        if self.result is None:
+            return Outcome(verdict=Verdict.FAILED, failure=death(status), exit=status)
+        result, usage = self.result
+        failure = result.get("failure")
+        return Outcome(
+            verdict=Verdict(result["verdict"]),
+            result=result,
+            failure=Failure(**failure) if failure else None,
+            usage=usage,
+            exit=status,
+        )
+
+    def stopped(self, status: int) -> Outcome:
+        verdicts = {
+            Stop.CANCEL: Verdict.CANCELLED,
+            Stop.TIMEOUT: Verdict.TIMED_OUT,
+            Stop.HAND_BACK: Verdict.HANDED_BACK,
+            Stop.FENCED: Verdict.FENCED,
+        }
+        assert self.stop is not None
+        failure = None
+        if self.stop is Stop.TIMEOUT:
+            failure = Failure(type="Timeout", message=f"did not finish within {self.work.timeout:g} s and was ended")
+        return Outcome(verdict=verdicts[self.stop], failure=failure, exit=status)
+
+
+def limits_of(work: Work) -> dict[str, int]:
+    """RLIMIT_* by name: `resources: {memory: bytes}` of the block limits its address space."""
+    memory = work.config.get("memory_bytes")
+    return {"AS": int(memory)} if memory else {}
+
+
+def death(status: int) -> Failure:
+    """Say how a process ended that gave no result."""
+    if status >= 0:
+        return Failure(
+            type="ProcessExit", message=f"the block's process ended with exit code {status} before it returned"
+        )
+    name = signal.Signals(-status).name
+    hint = ""
+    if name == "SIGKILL":
+        hint = ", most likely by the kernel for want of memory"
+    elif name == "SIGSEGV":
+        hint = ": a crash in native code (its stack is at the end of the log)"
+    return Failure(type="ProcessKilled", message=f"the block's process was killed by {name}{hint}")

@@ -1,0 +1,124 @@
+"""The django-q2 cluster beside a scheduler: two guards it needs, starting it, and a stop that is bounded in time.
+
+The guards (both measured: without them a killed idle worker froze the cluster, a killed parent left half of it):
+a queue between its processes without a lock to die with, and a death signal from the parent for every child.
+"""
+
+import ctypes
+import logging
+import multiprocessing
+import pickle
+import select
+import signal
+import socket
+from multiprocessing import util
+from typing import Any
+
+import psutil
+from django.db import connections
+
+from runs import bell
+
+logger = logging.getLogger(__name__)
+PR_SET_PDEATHSIG = 1
+# Shared with every process forked from here: 0 work, 1 claim no more, 2 give back what runs.
+_phase = multiprocessing.RawValue("i", 0)
+
+
+def is_stopping() -> bool:
+    return bool(_phase.value >= 1)
+
+
+def is_draining() -> bool:
+    return bool(_phase.value >= 2)
+
+
+class SocketQueue:
+    """A queue the kernel keeps: each message goes whole to one reader, and no lock outlives a killed one."""
+
+    def __init__(self, maxsize: int = 0, **_: Any) -> None:
+        self.reader, self.writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if maxsize:
+            self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, max(4608, 1500 * maxsize))
+
+    def put(self, item: Any, *_: Any, **__: Any) -> None:
+        self.writer.sendall(pickle.dumps(item, -1))
+
+    def get(self, *_: Any, **__: Any) -> Any:
+        # Only our own processes hold the other end, and only ids travel.
+        return pickle.loads(self.reader.recv(1 << 18))  # noqa: S301
+
+    def empty(self) -> bool:
+        return not select.select([self.reader], [], [], 0)[0]
+
+    def qsize(self) -> int:
+        return 0 if self.empty() else 1
+
+    def close(self) -> None:
+        """Nothing to do: the sockets end with the process."""
+
+    def join_thread(self) -> None:
+        """Nothing to do: there is no feeder thread."""
+
+
+def install_guards() -> None:
+    """Replace django-q2's inner queue and tie its processes' lives to their parent's. Called once, when apps load."""
+    import django_q.cluster
+    from django_q.signals import post_spawn
+
+    from runs import tasks
+
+    if not hasattr(django_q.cluster, "Queue"):  # a private name: the version is pinned
+        raise RuntimeError("django_q.cluster.Queue is gone; this version of django-q2 is not the one we guard")
+    django_q.cluster.Queue = SocketQueue
+    util.register_after_fork(SocketQueue, die_with_parent)
+    post_spawn.connect(tasks.warm_up, dispatch_uid="runs.warm_up")
+
+
+def die_with_parent(_: object) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class EmbeddedCluster:
+    """A django-q2 cluster as a part of this process tree. Start it before any database connection or thread."""
+
+    def __init__(self) -> None:
+        from django_q.cluster import Cluster
+
+        self.cluster: Any = Cluster()
+
+    def start(self) -> None:
+        connections.close_all()
+        self.cluster.start()
+
+    def is_alive(self) -> bool:
+        return bool(self.cluster.sentinel and self.cluster.sentinel.is_alive())
+
+    def stop(self, drain_seconds: float, kill_after: float = 10.0) -> None:
+        """Claim no more; wait for running blocks; then give them back; in the end, end whatever is left."""
+        _phase.value = 1
+        self.cluster.stop_event.set()
+        bell.ring("queue")
+        if not self.wait(drain_seconds):
+            _phase.value = 2
+            if not self.wait(kill_after):
+                logger.warning("the worker cluster did not stop in time and is ended")
+                self.kill()
+
+    def wait(self, seconds: float) -> bool:
+        self.cluster.sentinel.join(seconds)
+        return not self.is_alive()
+
+    def kill(self) -> None:
+        """End every process of the cluster; what they held is taken up again by recovery."""
+        try:
+            root = psutil.Process(self.cluster.sentinel.pid)
+            processes = [*root.children(recursive=True), root]
+        except psutil.NoSuchProcess:
+            return
+        for process in processes:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self.wait(2)

@@ -1,0 +1,149 @@
+"""Websockets: what changed, and logs as they grow. Messages carry no state: pages fetch it, logs are read by offset."""
+
+import asyncio
+import contextlib
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+from runs import live, logs
+from runs.models import BlockRun, PipelineRun
+
+UNAUTHENTICATED, NOT_FOUND, BAD_REQUEST = 4401, 4404, 4400
+LOOK_AGAIN = 1.0  # seconds: the floor when a hint was lost
+BYTES_AT_ONCE = 128 * 1024
+
+
+class SignedInConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """Refuses who is not signed in; joins the groups that `groups_for` names."""
+
+    joined: list[str]
+
+    async def connect(self) -> None:
+        self.joined = []
+        user = self.scope.get("user")
+        if user is None or not user.is_authenticated or not user.is_active:
+            await self.refuse(UNAUTHENTICATED)
+            return
+        live.hub.ensure_running()
+        groups = await self.groups_for()
+        if groups is None:
+            await self.refuse(NOT_FOUND)
+            return
+        for group in groups:
+            await self.channel_layer.group_add(group, self.channel_name)
+        self.joined = groups
+        await self.accept()
+        await self.opened()
+
+    async def refuse(self, code: int) -> None:
+        """Accept and close at once: a browser only then sees the code."""
+        await self.accept()
+        await self.close(code)
+
+    async def disconnect(self, code: int) -> None:
+        for group in self.joined:
+            await self.channel_layer.group_discard(group, self.channel_name)
+
+    async def groups_for(self) -> list[str] | None:
+        raise NotImplementedError
+
+    async def opened(self) -> None:
+        """Called once the socket is open."""
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Nothing is expected of the reader; what it says is not acted on."""
+
+    @classmethod
+    async def decode_json(cls, text_data: str) -> Any:
+        return None
+
+    async def run_changed(self, event: dict[str, Any]) -> None:
+        await self.send_json({"type": "changed", "run": event["run"]})
+
+
+class EventsConsumer(SignedInConsumer):
+    """Every run's changes."""
+
+    async def groups_for(self) -> list[str]:
+        return [live.EVERYTHING]
+
+
+class RunConsumer(SignedInConsumer):
+    """One run's changes."""
+
+    async def groups_for(self) -> list[str] | None:
+        run_id = self.scope["url_route"]["kwargs"]["run_id"]
+        exists = await database_sync_to_async(PipelineRun.objects.filter(pk=run_id).exists)()
+        return [live.run_group(run_id)] if exists else None
+
+
+class LogConsumer(SignedInConsumer):
+    """A block run's log from an offset on, until the block run is finished and all was sent."""
+
+    following: asyncio.Task[None] | None = None
+
+    async def groups_for(self) -> list[str] | None:
+        self.block_run_id = self.scope["url_route"]["kwargs"]["block_run_id"]
+        query = parse_qs(self.scope["query_string"].decode())
+        try:
+            self.offset = int(query.get("from", ["0"])[0])
+            self.attempt = int(query.get("attempt", ["0"])[0])
+        except ValueError:
+            return None
+        self.grew = asyncio.Event()
+        if self.offset < 0 or await self.look() is None:
+            return None
+        return [live.log_group(self.block_run_id)]
+
+    async def opened(self) -> None:
+        self.following = asyncio.create_task(self.follow())
+
+    async def disconnect(self, code: int) -> None:
+        if self.following:
+            self.following.cancel()
+        await super().disconnect(code)
+
+    async def log_grew(self, event: dict[str, Any]) -> None:
+        self.grew.set()
+
+    async def follow(self) -> None:
+        """Send what there is, then what comes; a new attempt starts a new log."""
+        wants_latest = self.attempt == 0
+        while True:
+            self.grew.clear()
+            block_run = await self.look()
+            if block_run is None:
+                await self.close(NOT_FOUND)
+                return
+            is_over = block_run.is_finished or (not wants_latest and block_run.attempt != self.attempt)
+            if wants_latest and block_run.attempt != self.attempt:
+                if self.attempt:  # finish the old one first: it is closed
+                    await self.send_all(block_run)
+                    self.offset = 0
+                self.attempt = block_run.attempt
+                await self.send_json({"type": "attempt", "attempt": self.attempt})
+            await self.send_all(block_run)
+            if is_over:
+                await self.send_json({"type": "end", "status": block_run.status})
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.grew.wait(), LOOK_AGAIN)
+
+    async def send_all(self, block_run: BlockRun) -> None:
+        while True:
+            page = await asyncio.to_thread(logs.read, block_run, self.attempt, offset=self.offset, limit=BYTES_AT_ONCE)
+            if page.lines:
+                self.offset = page.next_offset
+                await self.send_json(
+                    {"type": "lines", "attempt": self.attempt, "lines": page.lines, "next": self.offset}
+                )
+            if page.at_end:
+                return
+
+    @database_sync_to_async  # type: ignore[untyped-decorator]
+    def look(self) -> BlockRun | None:
+        fields = ("pk", "pipeline_run_id", "status", "attempt")
+        return BlockRun.objects.filter(pk=self.block_run_id).only(*fields).first()

@@ -1,0 +1,44 @@
+"""What happened, told after the commit: rows for people and alerts, rings for open pages. The channel layer's door."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from runs import bell
+from runs.models import BlockRun, Event, PipelineRun
+
+
+def note(
+    run: PipelineRun,
+    kind: str,
+    moment: datetime,
+    message: str = "",
+    *,
+    block_run: BlockRun | None = None,
+    **data: Any,
+) -> None:
+    """Write an event row in the current transaction."""
+    Event.objects.create(
+        pipeline_run=run, block_run=block_run, kind=kind, message=message[:500], data=data, happened_at=moment
+    )
+
+
+def publish_run(run_id: int) -> None:
+    """Tell open pages, after the commit, that the run or a block of it changed."""
+    transaction.on_commit(lambda: bell.ring("live", f"run {run_id}"))
+
+
+def publish_work() -> None:
+    """Tell workers, after the commit, that block runs were queued."""
+    transaction.on_commit(lambda: bell.ring("queue"))
+
+
+def publish_timer() -> None:
+    """Tell schedulers, after the commit, that a timer was set that may be nearer than the next they know of."""
+    transaction.on_commit(lambda: bell.ring("timers"))
+
+
+def publish_log(block_run_id: int, size: int) -> None:
+    """Tell open pages that the log of a block run has grown to `size` bytes."""
+    bell.ring("live", f"log {block_run_id} {size}")

@@ -1,0 +1,81 @@
+"""The worker's side of one running block: log it, keep its lease, see when it must stop."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+
+from executors.base import Stop
+from runs import events, workers
+from runs.logs import Writer
+from runs.models import BlockRun, Worker
+from runs.states import BlockStatus
+
+FLUSH_SECONDS = 0.1
+LOOK_SECONDS = 1.0
+
+
+class BlockHost:
+    """Implements `executors.base.Host` for a claimed block run. `clock` is the edge's; `draining` says to give back."""
+
+    def __init__(
+        self,
+        block_run: BlockRun,
+        worker: Worker,
+        log: Writer,
+        clock: Callable[[], datetime],
+        draining: Callable[[], bool],
+    ) -> None:
+        self.block_run, self.worker, self.log = block_run, worker, log
+        self.clock, self.draining = clock, draining
+        self.flushed_at = 0.0
+        self.looked_at = self.renewed_at = time.monotonic()
+
+    def started(self, external_id: str) -> None:
+        self.block_run.external_id = external_id
+
+    def output(self, stream: str, data: bytes) -> None:
+        self.log.output(stream, data)
+        self.flush_soon()
+
+    def record(self, stream: str, level: str, text: str) -> None:
+        self.log.write(stream, level, text)
+        self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Show the first line at once, then at most ten times a second."""
+        now = time.monotonic()
+        if now - self.flushed_at >= FLUSH_SECONDS:
+            self.flushed_at = now
+            self.flush()
+
+    def flush(self) -> None:
+        if self.log.flush():
+            events.publish_log(self.block_run.pk, self.log.size)
+
+    def should_stop(self) -> Stop | None:
+        self.flush()
+        now = time.monotonic()
+        if now - self.looked_at >= LOOK_SECONDS:
+            self.looked_at = now
+            try:
+                return self.look(now)
+            except DatabaseError:
+                close_old_connections()
+                if now - self.renewed_at > settings.SELF_FENCE_SECONDS:
+                    return Stop.FENCED  # somebody else may have it by now
+        return Stop.HAND_BACK if self.draining() else None
+
+    def look(self, now: float) -> Stop | None:
+        if now - self.renewed_at >= settings.HEARTBEAT_SECONDS:
+            workers.renew(self.worker, self.clock())
+            self.renewed_at = now
+        row = BlockRun.objects.filter(pk=self.block_run.pk).values_list("status", "attempt").first()
+        if row is None or row[1] != self.block_run.attempt:
+            return Stop.FENCED
+        if row[0] != BlockStatus.RUNNING:
+            return Stop.CANCEL if row[0] == BlockStatus.CANCELLED else Stop.FENCED
+        return Stop.HAND_BACK if self.draining() else None

@@ -1,0 +1,497 @@
+"""The life of a run: created, advanced block by block, finished or cancelled. Every state change of a run is here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from executors import registry
+from executors.base import Outcome, Verdict
+from pipelines import catalog
+from pipelines.models import Pipeline, PipelineVersion
+from pipelines.refusal import Refusal
+from runs import admission, events
+from runs.models import BlockRun, Origin, PipelineRun, Worker
+from runs.readiness import PLAIN_RULES, Node, settle
+from runs.retries import delay_before_next
+from runs.states import RUN_FINISHED, BlockStatus, RunStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a trigger gives a run on its way; copied onto the run, never asked for again."""
+
+    trigger_id: int | None = None
+    trigger_name: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    allow_blocks_to_fail: bool = False
+    timeout: timedelta | None = None
+    timeout_status: str = RunStatus.FAILED
+    sla: timedelta | None = None
+    retry_config: Mapping[str, Any] = field(default_factory=dict)
+    executor: str | None = None
+    priority: int = 0
+
+
+def create_run(
+    pipeline: Pipeline,
+    *,
+    moment: datetime,
+    origin: Origin,
+    execution_date: datetime | None = None,
+    interval_end: datetime | None = None,
+    variables: Mapping[str, Any] | None = None,
+    event: Mapping[str, Any] | None = None,
+    settings: RunSettings | None = None,
+    idempotency_key: str | None = None,
+    request_digest: str = "",
+    started_by: str = "",
+    only_block: str | None = None,
+    skip_sensors: bool = False,
+) -> PipelineRun:
+    """Accept a run: when this returns (and its transaction is committed), the run will happen.
+
+    Raises Refusal for a broken pipeline, an unknown block or executor, variables that are no object; IntegrityError
+    when the idempotency key is taken: the caller then reads the run that has it.
+    """
+    settings = settings or RunSettings()
+    version = catalog.runnable_version(pipeline)
+    run = PipelineRun(
+        pipeline=pipeline,
+        version=version,
+        origin=origin,
+        execution_date=execution_date or moment,
+        interval_end=interval_end,
+        event=dict(event or {}),
+        idempotency_key=idempotency_key,
+        request_digest=request_digest,
+        started_by=started_by,
+        created_at=moment,
+        **copied_settings(version, settings),
+        **merged_variables(version, settings, variables, event),
+    )
+    block_runs = plan_blocks(run, version, only_block=only_block, skip_sensors=skip_sensors)
+    with transaction.atomic():
+        verdict = admission.may_start(pipeline, version.settings.get("concurrency_config") or {})
+        if verdict.is_open:
+            start_at_once(run, block_runs, moment)
+        run.reason = verdict.reason
+        run.save(force_insert=True)
+        BlockRun.objects.bulk_create(block_runs)
+        events.note(run, "created", moment, verdict.reason or f"started by {started_by or origin}")
+        events.publish_run(run.pk)
+        events.publish_work()
+    return run
+
+
+def start(run: PipelineRun, moment: datetime) -> bool:
+    """Start a run that had to wait, if it may by now."""
+    with transaction.atomic():
+        run = lock(run.pk)
+        if run.status != RunStatus.INITIAL:
+            return False
+        limits = run.version.settings.get("concurrency_config") or {}
+        if not admission.may_start(run.pipeline, limits, but=run).is_open:
+            return False
+        deadline = moment + run.timeout if run.timeout else None
+        if not run.move_to(RunStatus.RUNNING, started_at=moment, deadline_at=deadline, reason=""):
+            return False
+        events.note(run, "started", moment)
+        advance(run, moment)
+    return True
+
+
+def claim(block_run_id: int, attempt: int, worker: Worker, moment: datetime) -> BlockRun | None:
+    """Take a queued block run for this worker, whose lease is fresh; None when somebody else has it."""
+    block_run = BlockRun.objects.filter(pk=block_run_id, attempt=attempt, status=BlockStatus.QUEUED).first()
+    return block_run if block_run and take(block_run, worker, moment) else None
+
+
+def claim_next(worker: Worker, moment: datetime, *, run: PipelineRun | None = None) -> BlockRun | None:
+    """Take the most urgent queued block run (of one run, if given); None when there is none."""
+    queued = BlockRun.objects.queued()
+    if run is not None:
+        queued = queued.filter(pipeline_run=run)
+    for block_run in queued[:5]:
+        if take(block_run, worker, moment):
+            return block_run
+    return None
+
+
+def finish_block(
+    block_run: BlockRun, outcome: Outcome, *, moment: datetime, next_for: Worker | None = None
+) -> BlockRun | None:
+    """Record how a block run's attempt ended and queue what became ready: once, whoever else tries.
+
+    One transaction under the run's lock. With `next_for`, one block run that became ready (of the same run) is
+    claimed for that worker in the same transaction and returned: work-first, no queue hop. Returns None when there
+    is none, and also when the attempt was taken away meanwhile (fenced): then nothing was written.
+    """
+    with transaction.atomic():
+        run = lock(block_run.pipeline_run_id)
+        if not record(run, block_run, outcome, moment):
+            return None
+        advance(run, moment, finished=block_run)
+        events.publish_run(run.pk)
+        if next_for is None or run.status != RunStatus.RUNNING:
+            return None
+        return claim_next(next_for, moment, run=run)
+
+
+def cancel(run: PipelineRun, *, moment: datetime, reason: str, by: str = "") -> bool:
+    """Stop a run: nothing of it starts any more, what runs is ended by its worker. False if it was finished."""
+    return stop(run, RunStatus.CANCELLED, moment=moment, reason=reason, kind="cancelled", by=by)
+
+
+def time_out(run: PipelineRun, *, moment: datetime) -> bool:
+    """End a run that is past its deadline with the status its trigger asked for."""
+    reason = f"did not finish within {run.timeout}"
+    return stop(run, RunStatus(run.timeout_status), moment=moment, reason=reason, kind="timed_out")
+
+
+def retry(
+    run: PipelineRun, *, moment: datetime, by: str = "", from_block: str | None = None, incomplete: bool = True
+) -> bool:
+    """Run a failed or cancelled run again: its incomplete blocks, all of them, or a block and its descendants."""
+    with transaction.atomic():
+        run = lock(run.pk)
+        if run.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
+            return False
+        chosen = blocks_to_repeat(run, from_block, incomplete)
+        for status in BlockStatus:
+            if status not in (BlockStatus.INITIAL, BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING):
+                again = run.block_runs.filter(block_uuid__in=chosen)
+                again.move_to(status, BlockStatus.INITIAL, attempt=F("attempt") + 1, **FRESH)
+        deadline = moment + run.timeout if run.timeout else None
+        fields = {"attempt": run.attempt + 1, "started_at": moment, "completed_at": None, "deadline_at": deadline}
+        if not run.move_to(RunStatus.RUNNING, reason="", **fields):
+            return False
+        events.note(run, "retried", moment, f"by {by}" if by else "", blocks=sorted(chosen))
+        settle_all(run, moment)
+        queue_ready(run, moment)
+        events.publish_run(run.pk)
+    return True
+
+
+# --- creating -------------------------------------------------------------------------------------------------------
+
+FRESH: dict[str, Any] = {
+    "retries": 0,
+    "losses": 0,
+    "pokes": 0,
+    "queued_at": None,
+    "started_at": None,
+    "first_started_at": None,
+    "completed_at": None,
+    "next_attempt_at": None,
+    "output": [],
+    "metrics": {},
+    "error": {},
+    "reason": "",
+}
+
+
+def copied_settings(version: PipelineVersion, settings: RunSettings) -> dict[str, Any]:
+    limits = version.settings.get("concurrency_config") or {}
+    executor = settings.executor or version.settings.get("executor_type")
+    return {
+        "trigger_id": settings.trigger_id,
+        "trigger_name": settings.trigger_name,
+        "allow_blocks_to_fail": settings.allow_blocks_to_fail,
+        "in_one_process": bool(version.settings.get("run_pipeline_in_one_process")),
+        "block_run_limit": limits.get("block_run_limit") or None,
+        "executor": known_executor(executor),
+        "priority": settings.priority,
+        "timeout": settings.timeout,
+        "timeout_status": settings.timeout_status,
+        "sla": settings.sla,
+        "retry_config": {**(version.settings.get("retry_config") or {}), **settings.retry_config},
+    }
+
+
+def known_executor(name: str | None) -> str:
+    try:
+        return registry.canonical(name)
+    except registry.UnknownExecutor as error:
+        raise Refusal(str(error), field="executor", code="unknown_executor") from error
+
+
+def merged_variables(
+    version: PipelineVersion,
+    settings: RunSettings,
+    variables: Mapping[str, Any] | None,
+    event: Mapping[str, Any] | None,
+) -> dict[str, dict[str, Any]]:
+    """Merge pipeline ← trigger ← run; an event only fills names still missing. Say where each value came from."""
+    if variables is not None and not isinstance(variables, Mapping):
+        raise Refusal("Variables must be a JSON object.", field="variables", hint='For example {"day": "2025-03-02"}.')
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    layers = [
+        ("event", event or {}),
+        ("pipeline", version.settings.get("variables") or {}),
+        ("trigger", settings.variables),
+        ("run", variables or {}),
+    ]
+    for origin, layer in layers:
+        merged |= layer
+        origins |= dict.fromkeys(layer, origin)
+    return {"variables": merged, "variable_origins": origins}
+
+
+def plan_blocks(
+    run: PipelineRun, version: PipelineVersion, *, only_block: str | None, skip_sensors: bool
+) -> list[BlockRun]:
+    entries = [entry for entry in version.graph["blocks"] if entry["executable"]]
+    if only_block is not None:
+        entries = [entry for entry in entries if entry["uuid"] == only_block]
+        if not entries:
+            names = ", ".join(entry["uuid"] for entry in version.graph["blocks"] if entry["executable"])
+            raise Refusal(
+                f"No block named {only_block!r} in pipeline {run.pipeline.uuid}.",
+                field="block",
+                hint=f"Its blocks are: {names}.",
+                code="unknown_block",
+            )
+    present = {entry["uuid"] for entry in entries}
+    return [
+        BlockRun(
+            pipeline_run=run,
+            block_uuid=entry["uuid"],
+            name=entry["name"],
+            type=entry["type"],
+            position=position,
+            priority=run.priority + entry["priority"],
+            upstream=entry["upstream"],
+            downstream=[uuid for uuid in entry["downstream"] if uuid in present],
+            pending=sum(uuid in present for uuid in entry["upstream"]),
+            trigger_rule=entry["trigger_rule"],
+            config={**entry, "skip_sensor": skip_sensors},
+            executor=known_executor(entry["executor_type"]) if entry["executor_type"] else run.executor,
+            timeout=timedelta(seconds=entry["timeout"]) if entry["timeout"] else None,
+        )
+        for position, entry in enumerate(entries)
+    ]
+
+
+def start_at_once(run: PipelineRun, block_runs: Sequence[BlockRun], moment: datetime) -> None:
+    """Make the new rows as if the run had just been started: its roots are born queued."""
+    run.__dict__.update(status=RunStatus.RUNNING, started_at=moment)
+    run.deadline_at = moment + run.timeout if run.timeout else None
+    roots = [block_run for block_run in block_runs if block_run.pending == 0]
+    limit = 1 if run.in_one_process else run.block_run_limit
+    for block_run in roots[:limit]:
+        block_run.__dict__.update(status=BlockStatus.QUEUED, queued_at=moment)
+
+
+# --- advancing ------------------------------------------------------------------------------------------------------
+
+
+def lock(run_id: int) -> PipelineRun:
+    """Return the run, its row held until the commit: blocks of one run finish in turn."""
+    return PipelineRun.objects.select_for_update().get(pk=run_id)
+
+
+def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
+    first = block_run.first_started_at or moment
+    return block_run.move_to(BlockStatus.RUNNING, worker_id=worker.pk, started_at=moment, first_started_at=first)
+
+
+def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: datetime) -> bool:
+    """Move the block run as its outcome says; False when this attempt may not write any more."""
+    metrics = {**outcome.usage, **({"exit": outcome.exit} if outcome.exit else {})}
+    match outcome.verdict:
+        case Verdict.COMPLETED:
+            output = outcome.result.get("outputs", [])
+            return block_run.move_to(
+                BlockStatus.COMPLETED, completed_at=moment, output=output, metrics=metrics, error={}, reason=""
+            )
+        case Verdict.NOT_YET:
+            return poke_later(run, block_run, metrics, moment)
+        case Verdict.CONDITION_FAILED:
+            return block_run.move_to(BlockStatus.CONDITION_FAILED, completed_at=moment, metrics=metrics)
+        case Verdict.CANCELLED:
+            return block_run.move_to(BlockStatus.CANCELLED, completed_at=moment, metrics=metrics)
+        case Verdict.HANDED_BACK:
+            moved = block_run.move_to(BlockStatus.QUEUED, next_attempt=True, worker_id=None, queued_at=moment)
+            events.publish_work()
+            return moved
+        case Verdict.FENCED:
+            return False
+        case _:
+            return fail_or_retry(run, block_run, outcome, metrics, moment)
+
+
+def poke_later(run: PipelineRun, block_run: BlockRun, metrics: dict[str, Any], moment: datetime) -> bool:
+    """A sensor that is not true yet gives its worker back and looks again later, until its own time-out."""
+    config, since = block_run.config, block_run.first_started_at or moment
+    patience = config.get("poke_timeout")
+    if patience and moment - since >= timedelta(seconds=patience):
+        if config.get("soft_fail"):
+            reason = f"not true within {patience:g} s"
+            return block_run.move_to(BlockStatus.CONDITION_FAILED, completed_at=moment, reason=reason)
+        error = {"type": "SensorTimeout", "message": f"the sensor was not true within {patience:g} s"}
+        return fail(run, block_run, error, metrics, moment)
+    due = moment + timedelta(seconds=config.get("poke_interval") or 60)
+    events.publish_timer()
+    return block_run.move_to(
+        BlockStatus.WAITING,
+        worker_id=None,
+        next_attempt_at=due,
+        pokes=block_run.pokes + 1,
+        metrics=metrics,
+        reason="not true yet; looks again",
+    )
+
+
+def fail_or_retry(
+    run: PipelineRun, block_run: BlockRun, outcome: Outcome, metrics: dict[str, Any], moment: datetime
+) -> bool:
+    error = outcome.failure.as_dict() if outcome.failure else {"type": "Failure", "message": "failed"}
+    config = {**run.retry_config, **(block_run.config.get("retry_config") or {})}
+    delay = delay_before_next(config, block_run.retries)
+    if delay is None:
+        return fail(run, block_run, error, metrics, moment)
+    message = f"{block_run.block_uuid}: {error['type']}: {error['message']}"
+    failed_attempt = block_run.attempt
+    moved = block_run.move_to(
+        BlockStatus.WAITING,
+        next_attempt=True,
+        worker_id=None,
+        next_attempt_at=moment + delay,
+        retries=block_run.retries + 1,
+        metrics=metrics,
+        error=error,
+        reason=f"attempt {failed_attempt} failed; tries again",
+    )
+    if moved:
+        events.note(run, "retry", moment, message, block_run=block_run, attempt=failed_attempt, error=error)
+        events.publish_timer()
+    return moved
+
+
+def fail(
+    run: PipelineRun, block_run: BlockRun, error: Mapping[str, str], metrics: dict[str, Any], moment: datetime
+) -> bool:
+    moved = block_run.move_to(BlockStatus.FAILED, completed_at=moment, error=dict(error), metrics=metrics, reason="")
+    if moved:
+        message = f"{block_run.block_uuid}: {error['type']}: {error['message']}"
+        events.note(run, "block_failed", moment, message, block_run=block_run, attempt=block_run.attempt)
+    return moved
+
+
+def advance(run: PipelineRun, moment: datetime, *, finished: BlockRun | None = None) -> None:
+    """Queue every block whose time has come and end the run after its last block. Under the run's lock."""
+    if run.status in RUN_FINISHED:
+        return
+    if finished is not None and not finished.is_finished:
+        return
+    if finished is not None and finished.status == BlockStatus.COMPLETED:
+        below = run.block_runs.filter(block_uuid__in=finished.downstream)
+        if finished.downstream:
+            below.filter(pending__gt=0).update(pending=F("pending") - 1)
+        if below.exclude(trigger_rule__in=PLAIN_RULES).exists():
+            settle_all(run, moment)
+    else:
+        settle_all(run, moment)
+    queue_ready(run, moment)
+    finish_if_done(run, moment)
+
+
+def settle_all(run: PipelineRun, moment: datetime) -> None:
+    """Look at the whole graph: carry failures down, count what each block still waits for, stop a failed run."""
+    rows = {row.block_uuid: row for row in run.block_runs.all()}
+    moves = settle({uuid: Node(row.status, row.upstream, row.trigger_rule) for uuid, row in rows.items()})
+    by_status: dict[BlockStatus, list[int]] = {}
+    for uuid, move in moves.items():
+        by_status.setdefault(move, []).append(rows[uuid].pk)
+    for status, ids in by_status.items():
+        if status == BlockStatus.QUEUED:
+            run.block_runs.filter(pk__in=ids).update(pending=0)  # waits for nothing more
+        else:
+            run.block_runs.filter(pk__in=ids).move_to(BlockStatus.INITIAL, status, completed_at=moment)
+    for uuid, row in rows.items():
+        if row.status == BlockStatus.INITIAL and uuid not in moves:
+            waits_for = [name for name in row.upstream if name in rows and name not in moves]
+            pending = sum(not rows[name].is_finished for name in waits_for)
+            pending += sum(moves.get(name) == BlockStatus.QUEUED for name in row.upstream)
+            if pending != row.pending:
+                run.block_runs.filter(pk=row.pk).update(pending=pending)
+    failed = any(row.status == BlockStatus.FAILED for row in rows.values())
+    if failed and not run.allow_blocks_to_fail and not tolerates_failure(rows.values()):
+        end_blocks(run, moment, "another block of the run failed")
+
+
+def tolerates_failure(rows: Any) -> bool:
+    """A block that is still to run asked to run after failures: then the run goes on."""
+    return any(not row.is_finished and row.trigger_rule not in ("all_success", "none_failed") for row in rows)
+
+
+def queue_ready(run: PipelineRun, moment: datetime) -> None:
+    slots = admission.free_slots(run)
+    ready = run.block_runs.filter(status=BlockStatus.INITIAL, pending=0)
+    ids = list(ready.order_by("priority", "position").values_list("pk", flat=True)[:slots])
+    if ids and BlockRun.objects.filter(pk__in=ids).move_to(BlockStatus.INITIAL, BlockStatus.QUEUED, queued_at=moment):
+        events.publish_work()
+
+
+def finish_if_done(run: PipelineRun, moment: datetime) -> None:
+    if run.block_runs.unfinished().exists():
+        return
+    failed = run.block_runs.filter(status__in=(BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED))
+    names = list(failed.filter(status=BlockStatus.FAILED).order_by("completed_at").values_list("block_uuid", flat=True))
+    status = RunStatus.FAILED if failed.exists() else RunStatus.COMPLETED
+    if status == RunStatus.COMPLETED and run.block_runs.filter(status=BlockStatus.CANCELLED).exists():
+        status = RunStatus.CANCELLED
+    reason = f"failed: {', '.join(names)}"[:500] if names else ""
+    if run.move_to(status, completed_at=moment, reason=reason, deadline_at=None):
+        events.note(run, status, moment, reason)
+        start_waiting(run, moment)
+
+
+def start_waiting(run: PipelineRun, moment: datetime) -> None:
+    """A slot of this pipeline is free: let the next run that waits for one start, after the commit."""
+    waiting = PipelineRun.objects.filter(pipeline_id=run.pipeline_id, status=RunStatus.INITIAL)
+    if next_run := waiting.order_by("priority", "execution_date", "id").first():
+        transaction.on_commit(lambda: start(next_run, moment) and None)
+
+
+# --- stopping -------------------------------------------------------------------------------------------------------
+
+
+def stop(run: PipelineRun, status: RunStatus, *, moment: datetime, reason: str, kind: str, by: str = "") -> bool:
+    with transaction.atomic():
+        run = lock(run.pk)
+        if run.is_finished:
+            return False
+        end_blocks(run, moment, reason)
+        if not run.move_to(status, completed_at=moment, reason=reason[:500], deadline_at=None):
+            return False
+        events.note(run, kind, moment, reason, by=by)
+        events.publish_run(run.pk)
+        start_waiting(run, moment)
+    return True
+
+
+def end_blocks(run: PipelineRun, moment: datetime, reason: str) -> None:
+    """Cancel every unfinished block run; workers see it at their next look and end the processes."""
+    for status in (BlockStatus.INITIAL, BlockStatus.QUEUED, BlockStatus.WAITING, BlockStatus.RUNNING):
+        run.block_runs.move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason[:500])
+
+
+def blocks_to_repeat(run: PipelineRun, from_block: str | None, incomplete: bool) -> set[str]:
+    rows = {row.block_uuid: row for row in run.block_runs.all()}
+    unfinished = {uuid for uuid, row in rows.items() if row.status != BlockStatus.COMPLETED}
+    if from_block is None:
+        return unfinished if incomplete else set(rows)
+    if from_block not in rows:
+        raise Refusal(f"Run {run.pk} has no block {from_block!r}.", field="from_block", code="unknown_block")
+    chosen, todo = set(unfinished), [from_block]
+    while todo:
+        uuid = todo.pop()
+        chosen.add(uuid)
+        todo += [name for name in rows[uuid].downstream if name not in chosen]
+    return chosen

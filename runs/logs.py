@@ -1,0 +1,170 @@
+"""Logs of block runs: one file of JSON lines per attempt, appended by the worker, read by offset.
+
+A line is {"t": ISO 8601 UTC, "s": "stdout" | "stderr" | "log" | "system", "l": level, "m": text}. Its offset is its
+first byte's place in the file, so a reader goes on exactly where it stopped.
+"""
+
+import contextlib
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.conf import settings
+
+from runs.models import BlockRun
+
+MAX_LINE = 64 * 1024
+HEAD_SHARE = 0.9  # of the cap; the rest is the tail that is kept
+TAIL_BYTES = 1024 * 1024
+
+
+def path(run_id: int, block_run_id: int, attempt: int) -> Path:
+    return Path(settings.LOGS_URL) / f"{run_id // 1000}" / f"{run_id}" / f"{block_run_id}.{attempt}.jsonl"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Lines from an offset on. `at_end`: there is nothing more in the file now."""
+
+    lines: list[dict[str, Any]]
+    next_offset: int
+    at_end: bool
+
+
+def read(block_run: BlockRun, attempt: int | None = None, *, offset: int = 0, limit: int = 65536) -> Page:
+    """Return whole lines from `offset`, about `limit` bytes of them. A file not there yet is an empty one.
+
+    Each line has its offset as "o". An offset beyond the end gives nothing (more may come).
+    """
+    file_path = path(block_run.pipeline_run_id, block_run.pk, attempt or block_run.attempt)
+    try:
+        with open(file_path, "rb") as file:
+            file.seek(offset)
+            data = file.read(limit)
+            if data and b"\n" not in data:
+                data += file.readline(MAX_LINE * 8)
+            size = file.seek(0, 2)
+    except FileNotFoundError:
+        return Page([], offset, True)
+    lines = []
+    position = offset
+    for raw in data.splitlines(keepends=True):
+        if not raw.endswith(b"\n"):
+            break
+        with contextlib.suppress(ValueError):
+            lines.append({"o": position, **json.loads(raw)})
+        position += len(raw)
+    return Page(lines, position, position >= size or position == offset)
+
+
+def attempts(block_run: BlockRun) -> list[int]:
+    """Return the attempts that have a log, in order."""
+    folder = path(block_run.pipeline_run_id, block_run.pk, 1).parent
+    found = (name.name.split(".")[1] for name in folder.glob(f"{block_run.pk}.*.jsonl"))
+    return sorted(int(number) for number in found if number.isdigit())
+
+
+class Writer:
+    """Appends to the log of one attempt. A full disk or a cap costs lines, never the block's outcome.
+
+    `clock` gives the time of each line; `masked` is replaced in every text (the values of the block's secrets).
+    """
+
+    def __init__(self, file_path: Path, clock: Callable[[], datetime], masked: tuple[str, ...] = ()) -> None:
+        self.clock = clock
+        self.masked = masked
+        self.partial: dict[str, bytes] = {}
+        self.size = 0
+        self.dropped = 0
+        self.tail: deque[bytes] = deque()
+        self.tail_bytes = 0
+        self.file: BinaryIO | None = None
+        self.is_dirty = False
+        with contextlib.suppress(OSError):
+            file_path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = open(file_path, "ab", buffering=128 * 1024)  # noqa: SIM115  # closed by close()
+            self.size = self.file.tell()
+
+    def output(self, stream: str, data: bytes) -> None:
+        """Take raw output; a line is written when its newline has come, or when it is too long."""
+        data = self.partial.pop(stream, b"") + data
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            self.write(stream, "INFO", line.removesuffix(b"\r").decode("utf-8", "replace"))
+        while len(rest) > MAX_LINE:
+            self.write(stream, "INFO", rest[:MAX_LINE].decode("utf-8", "replace") + " … (line goes on)")
+            rest = rest[MAX_LINE:]
+        if rest:
+            self.partial[stream] = rest
+
+    def write(self, stream: str, level: str, text: str) -> None:
+        if len(text) > MAX_LINE:
+            text = text[:MAX_LINE] + f" … ({len(text) - MAX_LINE} more characters cut)"
+        for secret in self.masked:
+            text = text.replace(secret, "***")
+        stamp = self.clock().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        line = json.dumps({"t": stamp, "s": stream, "l": level, "m": text}, ensure_ascii=False)
+        self.append(line.encode("utf-8", "replace") + b"\n")
+
+    def append(self, line: bytes) -> None:
+        if self.size + len(line) > settings.LOG_CAP_BYTES * HEAD_SHARE:
+            self.keep_in_tail(line)
+            return
+        self.put(line)
+
+    def put(self, line: bytes) -> None:
+        if self.file is None:
+            return
+        try:
+            self.file.write(line)
+        except OSError:
+            self.give_up()
+            return
+        self.size += len(line)
+        self.is_dirty = True
+
+    def keep_in_tail(self, line: bytes) -> None:
+        self.tail.append(line)
+        self.tail_bytes += len(line)
+        while self.tail_bytes > TAIL_BYTES:
+            self.tail_bytes -= len(self.tail.popleft())
+            self.dropped += 1
+
+    def flush(self) -> bool:
+        """Make what was written readable; tell whether there was anything new."""
+        if not self.is_dirty or self.file is None:
+            return False
+        self.is_dirty = False
+        try:
+            self.file.flush()
+        except OSError:
+            self.give_up()
+        return True
+
+    def give_up(self) -> None:
+        """The disk is full or gone: the block goes on without its log."""
+        file, self.file = self.file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.raw.close() if hasattr(file, "raw") else file.close()
+
+    def close(self) -> None:
+        for stream, rest in list(self.partial.items()):
+            self.write(stream, "INFO", rest.decode("utf-8", "replace"))
+        self.partial.clear()
+        if self.dropped:
+            message = f"the log is larger than its limit: {self.dropped} lines are left out here"
+            self.put(json.dumps({"t": "", "s": "system", "l": "WARNING", "m": message}).encode() + b"\n")
+        for line in self.tail:
+            self.put(line)
+        self.tail.clear()
+        if self.file is not None:
+            try:
+                self.file.close()
+            except OSError:
+                self.give_up()

@@ -1,0 +1,94 @@
+"""Finding what was lost and setting it going again: the second look that makes a lost hint or worker harmless."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from runs import bell, events, lifecycle
+from runs.models import BlockRun, PipelineRun
+from runs.states import BlockStatus, RunStatus
+
+BATCH = 200
+REPEAT_BELL_AFTER = timedelta(seconds=10)
+
+
+def sweep(moment: datetime) -> int:
+    """Repair what can be repaired now; return how many rows were. Cheap when all is well (a few indexed looks)."""
+    repaired = take_back_lost(moment) + end_overdue(moment) + unstick(moment) + start_held(moment)
+    if BlockRun.objects.queued().filter(queued_at__lt=moment - REPEAT_BELL_AFTER).exists():
+        bell.ring("queue")
+    return repaired
+
+
+def due_timers(moment: datetime) -> datetime | None:
+    """Queue the waiting block runs whose time has come; return when the next is due."""
+    due = BlockRun.objects.due(moment)
+    if due.exists():
+        due.move_to(BlockStatus.WAITING, BlockStatus.QUEUED, queued_at=moment, next_attempt_at=None)
+        events.publish_work()
+    waiting = BlockRun.objects.filter(status=BlockStatus.WAITING).order_by("next_attempt_at")
+    deadlines = PipelineRun.objects.filter(status=RunStatus.RUNNING, deadline_at__gt=moment).order_by("deadline_at")
+    moments = [
+        waiting.values_list("next_attempt_at", flat=True).first(),
+        deadlines.values_list("deadline_at", flat=True).first(),
+    ]
+    return min((found for found in moments if found), default=None)
+
+
+def take_back_lost(moment: datetime) -> int:
+    """Queue again what workers held whose lease has run out; fail what has cost too many workers."""
+    lost = list(BlockRun.objects.owned_by_lost_workers(moment).order_by("id")[:BATCH])
+    return sum(take_back(block_run, moment) for block_run in lost)
+
+
+def take_back(block_run: BlockRun, moment: datetime) -> bool:
+    """Take one block run away from its owner, who is fenced by the raised attempt."""
+    with transaction.atomic():
+        run = lifecycle.lock(block_run.pipeline_run_id)
+        losses = block_run.losses + 1
+        if losses >= settings.LOST_WORKER_ATTEMPTS:
+            error = {"type": "WorkerLost", "message": f"its worker died {losses} times while the block ran"}
+            moved = lifecycle.fail(run, block_run, error, {}, moment)
+            if moved:
+                lifecycle.advance(run, moment, finished=block_run)
+        else:
+            moved = block_run.move_to(
+                BlockStatus.QUEUED,
+                next_attempt=True,
+                worker_id=None,
+                queued_at=moment,
+                losses=losses,
+                reason="its worker was lost; taken up again",
+            )
+            events.publish_work()
+        if moved:
+            events.note(run, "worker_lost", moment, block_run.block_uuid, block_run=block_run, losses=losses)
+            events.publish_run(run.pk)
+    return moved
+
+
+def end_overdue(moment: datetime) -> int:
+    overdue = PipelineRun.objects.filter(status=RunStatus.RUNNING, deadline_at__lte=moment).order_by("id")[:BATCH]
+    return sum(lifecycle.time_out(run, moment=moment) for run in overdue)
+
+
+def unstick(moment: datetime) -> int:
+    """Advance running runs in which nothing is queued, runs or waits: there must be a way forward, or an end."""
+    active = BlockRun.objects.filter(
+        pipeline_run=OuterRef("pk"), status__in=(BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
+    )
+    stuck = PipelineRun.objects.filter(status=RunStatus.RUNNING).exclude(Exists(active)).order_by("id")
+    for run in stuck[:BATCH]:
+        with transaction.atomic():
+            locked = lifecycle.lock(run.pk)
+            lifecycle.settle_all(locked, moment)
+            lifecycle.advance(locked, moment)
+    return len(stuck[:BATCH])
+
+
+def start_held(moment: datetime) -> int:
+    """Start runs that waited for a limit and may start now."""
+    held = PipelineRun.objects.filter(status=RunStatus.INITIAL).order_by("priority", "execution_date", "id")
+    return sum(lifecycle.start(run, moment) for run in held[:BATCH])

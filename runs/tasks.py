@@ -1,0 +1,46 @@
+"""The one function that django-q2 calls. A task is a hint: "look at block run 17, attempt 2"."""
+
+import logging
+import os
+
+from django.db import close_old_connections
+from django.utils import timezone
+
+from runs import cluster
+from runs.working import WorkerProcess
+
+logger = logging.getLogger(__name__)
+_process: tuple[int, WorkerProcess] | None = None
+
+
+def execute(block_run_id: int, attempt: int) -> None:
+    """Do the block run if it is still to be had, then whatever else is ready. Never raises: rows tell what happened."""
+    try:
+        process().work(block_run_id, attempt)
+    except Exception:
+        logger.exception("a worker could not go on; what it held is taken up again when its lease runs out")
+        close_old_connections()
+
+
+def process() -> WorkerProcess:
+    """This worker process, made once in it (a fork must not inherit its parent's)."""
+    global _process
+    if _process is None or _process[0] != os.getpid():
+        made = WorkerProcess(timezone.now, cluster.is_stopping, cluster.is_draining)
+        _process = (os.getpid(), made)
+    return _process[1]
+
+
+def warm_up(**_: object) -> None:
+    """After django-q2 forked a worker: start its fork server before there is work."""
+    from django.conf import settings
+
+    from executors.local import LocalExecutor
+    from runs import jobs
+
+    try:
+        executor = process().executor("local_python")
+        assert isinstance(executor, LocalExecutor)
+        executor.warm_up(jobs.preload(settings.PROJECT_DIR))
+    except OSError:
+        logger.exception("could not start the fork server; tried again with the first block")

@@ -1,0 +1,65 @@
+"""This process's row among the workers: registered once, its lease renewed, marked stopped at the end."""
+
+import os
+import socket
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from runs.models import BlockRun, Worker, WorkerKind
+from runs.states import BlockStatus
+
+
+def register(kind: WorkerKind, moment: datetime) -> Worker:
+    """Make this process's row. A row of the same host and pid is of a process that is gone: it is closed."""
+    host = socket.gethostname()
+    Worker.objects.filter(host=host, pid=os.getpid(), kind=kind, stopped_at=None).update(
+        stopped_at=moment, lease_until=None
+    )
+    lease = moment + timedelta(seconds=settings.LEASE_SECONDS) if kind == WorkerKind.WORKER else None
+    return Worker.objects.create(
+        kind=kind, host=host, pid=os.getpid(), started_at=moment, seen_at=moment, lease_until=lease
+    )
+
+
+def renew(worker: Worker, moment: datetime) -> None:
+    """Make the lease last from now; one UPDATE, whatever the worker holds."""
+    worker.seen_at, worker.lease_until = moment, moment + timedelta(seconds=settings.LEASE_SECONDS)
+    worker.save(update_fields=["seen_at", "lease_until"])
+
+
+def renew_if_due(worker: Worker, moment: datetime) -> None:
+    if moment - worker.seen_at >= timedelta(seconds=settings.HEARTBEAT_SECONDS):
+        renew(worker, moment)
+
+
+def retire(worker: Worker, moment: datetime) -> None:
+    Worker.objects.filter(pk=worker.pk).update(stopped_at=moment, lease_until=None)
+
+
+def tidy_this_host(moment: datetime) -> int:
+    """Look after the workers of this host from a process beside them: see the living, end the leases of the dead.
+
+    A dead worker's block runs are then taken up again at the next sweep instead of when the lease would have run
+    out. Returns how many were found dead.
+    """
+    rows = Worker.objects.filter(host=socket.gethostname(), kind=WorkerKind.WORKER, stopped_at=None)
+    dead = [row.pk for row in rows if not is_alive(row.pid)]
+    stale = moment - timedelta(seconds=settings.HEARTBEAT_SECONDS)
+    idle = rows.exclude(pk__in=dead).filter(seen_at__lt=stale)
+    busy = BlockRun.objects.filter(status=BlockStatus.RUNNING, worker__in=rows).values("worker_id")
+    if idle.exclude(pk__in=busy).exists():  # a busy one must prove by itself that it is well
+        idle.exclude(pk__in=busy).update(seen_at=moment)
+    if dead:
+        Worker.objects.filter(pk__in=dead).update(stopped_at=moment, lease_until=moment - timedelta(seconds=1))
+    return len(dead)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

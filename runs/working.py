@@ -1,0 +1,125 @@
+"""What a worker process does: claim a block run, have it executed, record the outcome, go on with what became ready."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError, connections
+
+from executors import registry
+from executors.base import Executor, Outcome, Verdict
+from executors.supervisor import ForkServerGone
+from runs import events, jobs, lifecycle, logs, recovery, workers
+from runs.hosting import BlockHost
+from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+HOPS = 8  # blocks of one run in a row before other runs have their turn
+PATIENCE = 60.0  # seconds to try again while the database does not answer
+
+
+class WorkerProcess:
+    """This process as a worker. `clock` is the edge's; `stopping` says: claim no more; `draining`: give back now."""
+
+    def __init__(
+        self, clock: Callable[[], datetime], stopping: Callable[[], bool], draining: Callable[[], bool]
+    ) -> None:
+        self.clock, self.stopping, self.draining = clock, stopping, draining
+        self.executors: dict[str, Executor] = {}
+        self.row: Worker | None = None
+
+    @property
+    def worker(self) -> Worker:
+        """Its row, with a lease that holds for a claim made now."""
+        if self.row is None:
+            self.row = workers.register(WorkerKind.WORKER, self.clock())
+        workers.renew_if_due(self.row, self.clock())
+        return self.row
+
+    def work(self, block_run_id: int, attempt: int) -> int:
+        """Do the block run that a hint named, if it is still to be had, and all that can be done after it."""
+        return self.go_on(persist(lambda: lifecycle.claim(block_run_id, attempt, self.worker, self.clock())))
+
+    def work_on_anything(self, run: PipelineRun | None = None) -> int:
+        """Do what is queued (of one run, if given); return how many block runs were done."""
+        return self.go_on(None, run)
+
+    def go_on(self, block_run: BlockRun | None, only: PipelineRun | None = None) -> int:
+        done = hops = 0
+        while not self.stopping():
+            if block_run is None:
+                hops = 0
+                block_run = persist(lambda: lifecycle.claim_next(self.worker, self.clock(), run=only))
+            if block_run is None:
+                break
+            hops += 1
+            block_run = self.execute(block_run, hops)
+            done += 1
+        if block_run is not None:
+            self.give_back(block_run)
+        for executor in self.executors.values():
+            executor.end_session()
+        return done
+
+    def execute(self, block_run: BlockRun, hops: int = 1) -> BlockRun | None:
+        """Execute a claimed block run; return the block run claimed next (work-first), if any."""
+        run = PipelineRun.objects.select_related("pipeline", "version").get(pk=block_run.pipeline_run_id)
+        work = jobs.work_for(block_run, run)
+        log_path = logs.path(run.pk, block_run.pk, block_run.attempt)
+        secrets = tuple(value for value in work.job["secrets"].values() if len(value) >= 8)
+        log = logs.Writer(log_path, self.clock, secrets)
+        host = BlockHost(block_run, self.worker, log, self.clock, self.draining)
+        try:
+            outcome = self.executor(block_run.executor).launch(work, host)
+        except ForkServerGone:
+            return self.lost(block_run)
+        finally:
+            log.close()
+        if outcome is None:  # it goes on elsewhere and reports by itself
+            return None
+        more = (run.in_one_process or hops < HOPS) and not self.stopping()
+        following = self.finish(block_run, outcome, more)
+        events.publish_log(block_run.pk, log.size)  # open pages read on to the end
+        return following
+
+    def finish(self, block_run: BlockRun, outcome: Outcome, more: bool) -> BlockRun | None:
+        next_for = self.worker if more else None
+        return persist(lambda: lifecycle.finish_block(block_run, outcome, moment=self.clock(), next_for=next_for))
+
+    def executor(self, name: str) -> Executor:
+        if name not in self.executors:
+            self.executors[name] = registry.make(name)
+        return self.executors[name]
+
+    def lost(self, block_run: BlockRun) -> None:
+        """The process that forks our children died under the block: as if this worker had."""
+        logger.warning("the fork server ended while block run %s ran", block_run.pk)
+        persist(lambda: recovery.take_back(block_run, self.clock()))
+
+    def give_back(self, block_run: BlockRun) -> None:
+        """Claimed, but this worker stops: somebody else shall have it, no attempt charged."""
+        self.finish(block_run, Outcome(verdict=Verdict.HANDED_BACK), more=False)
+
+    def close(self) -> None:
+        for executor in self.executors.values():
+            executor.close()
+        if self.row is not None:
+            workers.retire(self.row, self.clock())
+
+
+def persist(action: Callable[[], T]) -> T:
+    """Run a transaction again while the database is away; fencing makes a repetition harmless."""
+    until, pause = time.monotonic() + PATIENCE, 0.1
+    while True:
+        try:
+            return action()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > until:
+                raise
+            logger.warning("the database does not answer, trying again: %s", str(error).strip().splitlines()[0])
+            connections.close_all()
+            time.sleep(pause)
+            pause = min(2.0, pause * 2)
