@@ -1,0 +1,88 @@
+"""A slow, plain way to know when a cron expression fires: walk real time minute by minute and look at the clock.
+
+Written apart from schedules/timetable.py, on purpose: own reading of the fields, no search, no arithmetic on offsets.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+MINUTE = timedelta(minutes=1)
+NAMES = {
+    3: {"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10},
+    4: {"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6},
+}
+BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+
+
+def instants(expression: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
+    """Every instant of `after` < t <= `until`."""
+    texts = expression.lower().split()
+    place = ZoneInfo(zone)
+    elastic = texts[0][0] == "*" or texts[1][0] == "*" or values(texts[1], 1) == set(range(24))
+    fired = []
+    moment = after.replace(second=0, microsecond=0) - timedelta(hours=12)  # far enough back to know what was seen
+    latest_seen = moment.astimezone(place).replace(tzinfo=None, fold=0)
+    while moment + MINUTE <= until:
+        moment += MINUTE
+        wall = moment.astimezone(place).replace(tzinfo=None, fold=0)
+        if elastic:
+            fires = suits(texts, wall)
+        else:
+            skipped = minutes_between(latest_seen, wall) if wall - latest_seen <= timedelta(hours=3) else []
+            fires = any(suits(texts, missing) for missing in skipped) or (wall > latest_seen and suits(texts, wall))
+        latest_seen = max(latest_seen, wall)
+        if fires and moment > after:
+            fired.append(moment)
+    return fired
+
+
+def minutes_between(low: datetime, high: datetime) -> list[datetime]:
+    return [low + MINUTE * step for step in range(1, int((high - low) / MINUTE))]
+
+
+def suits(texts: list[str], wall: datetime) -> bool:
+    minute, hour, day, month, weekday = texts
+    if wall.minute not in values(minute, 0) or wall.hour not in values(hour, 1) or wall.month not in values(month, 3):
+        return False
+    by_date = wall.day in values(day, 2) or ("l" in day.split(",") and (wall + timedelta(days=1)).day == 1)
+    by_weekday = any(suits_weekday(item, wall) for item in weekday.split(","))
+    return (by_date and by_weekday) if day[0] == "*" or weekday[0] == "*" else (by_date or by_weekday)
+
+
+def suits_weekday(item: str, wall: datetime) -> bool:
+    today = wall.isoweekday() % 7
+    if "#" in item:
+        name, nth = item.split("#")
+        return number(name, 4) % 7 == today and (wall.day + 6) // 7 == int(nth)
+    if item.endswith("l"):
+        return number(item[:-1], 4) % 7 == today and (wall + timedelta(days=7)).month != wall.month
+    return today in {value % 7 for value in values(item, 4)}
+
+
+@cache
+def values(text: str, position: int) -> set[int]:
+    low, high = BOUNDS[position]
+    found: set[int] = set()
+    for item in text.split(","):
+        if item == "l":
+            continue
+        span, _, step = item.partition("/")
+        if span == "*":
+            first, last = low, high
+        elif "-" in span:
+            first, last = (number(part, position) for part in span.split("-"))
+        else:
+            first = number(span, position)
+            last = high if step else first
+        found.update(range(first, last + 1, int(step or 1)))
+    return found
+
+
+def number(text: str, position: int) -> int:
+    names = NAMES.get(position, {})
+    return names[text] if text in names else int(text)
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
