@@ -1,0 +1,167 @@
+"""Runs one block: the only code that touches users' code. Job in, result out, both plain JSON; no Django, no database.
+
+It works in a block's own process, forked from a process that has imported this module: keep what it imports small.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pipelines import block_code, calls, compat, decorators, failures, formats, variables
+from pipelines.failures import BlockError
+
+Result = dict[str, Any]
+
+RUNNABLE = ("data_loader", "transformer", "data_exporter", "custom", "sensor")
+MOMENTS = (
+    "execution_date",
+    "interval_start_datetime",
+    "interval_end_datetime",
+    "interval_start_datetime_previous",
+)
+
+
+def run_block(job: Mapping[str, Any]) -> Result:
+    """Run the block of `job` once and say what became of it.
+
+    Returns {"verdict": "completed" | "failed" | "not_yet", "outputs": [meta, ...], "failure": None or a dict of type,
+    message, traceback (users' code only) and full_traceback}. Whatever a user's code does short of ending the process
+    is in the result; nothing is raised. Changes the working folder and sys.path of this process.
+    """
+    process = os.getpid()
+    try:
+        result = _run(job)
+    except BaseException as error:
+        result = _failed(failures.from_exception(error, job["project"]))
+    if os.getpid() != process:
+        # User code forked and let the copy run on; only the original may answer for the block.
+        sys.stdout.flush()
+        os._exit(0 if result["verdict"] == "completed" else 1)
+    return result
+
+
+def _run(job: Mapping[str, Any]) -> Result:
+    block = job["block"]
+    if block["type"] == "sensor" and job.get("skip_sensor"):
+        return _completed([])
+    _check_runnable(block)
+    try:
+        block_code.enter(job["project"])
+    except OSError as error:
+        raise BlockError(f"the project folder {job['project']} cannot be entered: {error.strerror}") from error
+    compat.provide(job)
+    namespace = block_code.execute(job["project"], block["file"])
+    function = _decorated_function(block, namespace)
+    keywords = keyword_arguments(job)
+    value = formats.settled(_call_with_upstream(function, job, keywords))
+    if block["type"] == "sensor":
+        return _completed([]) if value else {"verdict": "not_yet", "outputs": [], "failure": None}
+    outputs = variables.store(value, job["output_url"])
+    tests = decorators.marked(namespace, "test") if job.get("run_tests", True) else []
+    for test in tests:
+        if failure := _failure_of(test, outputs, value, keywords, job["project"]):
+            return _failed(failure, outputs)
+    if job.get("cache_outputs") and not tests:  # a test may have changed the value since it was written
+        variables.keep(outputs, value)
+    return _completed(outputs)
+
+
+def keyword_arguments(job: Mapping[str, Any]) -> dict[str, Any]:
+    """All keyword arguments that a block's functions may name: users' variables, over them what the run knows."""
+    block, context = job["block"], job["context"]
+    keywords = {**job["variables"], **context}
+    if "env" in job["variables"]:
+        keywords["env"] = job["variables"]["env"]
+    for name in MOMENTS:
+        if text := context.get(name):
+            keywords[name] = datetime.fromisoformat(text)
+    keywords["configuration"] = block.get("configuration") or {}
+    keywords["pipeline_uuid"] = job["pipeline_uuid"]
+    keywords["block_uuid"] = block["uuid"]
+    keywords["context"] = {}  # for what the functions of one block want to tell each other
+    keywords["logger"] = logging.getLogger(f"{job['pipeline_uuid']}.{block['uuid']}")
+    return keywords
+
+
+def _check_runnable(block: Mapping[str, Any]) -> None:
+    if reason := block.get("unsupported"):
+        raise BlockError(f"block {block['uuid']} cannot run: {reason}")
+    if block["type"] not in RUNNABLE:
+        raise BlockError(f"block {block['uuid']}: a block of type {block['type']} cannot be run by itself")
+    if not block.get("file"):
+        raise BlockError(f"block {block['uuid']} has no code file")
+
+
+def _decorated_function(block: Mapping[str, Any], namespace: Mapping[str, Any]) -> decorators.Function:
+    functions = decorators.marked(namespace, block["type"])
+    if len(functions) == 1:
+        return functions[0]
+    if functions:
+        raise BlockError(f"block {block['uuid']} has {len(functions)} functions marked @{block['type']}; keep one")
+    others = [mark for mark in decorators.marks(namespace) if mark in RUNNABLE]
+    seen = f"; its type is {block['type']}, but {block['file']} marks one with @{others[0]}" if others else ""
+    raise BlockError(f"block {block['uuid']} has no function marked @{block['type']}{seen}")
+
+
+def _call_with_upstream(function: decorators.Function, job: Mapping[str, Any], keywords: Mapping[str, Any]) -> Any:
+    parameters = calls.takes(function)
+    upstream = _upstream(job)
+    if (room := parameters.room) is not None and len(upstream) > room:
+        # A sensor gives nothing, so a function need not take anything for it.
+        upstream = [(uuid, outputs) for uuid, outputs in upstream if outputs]
+        if job["block"]["type"] == "sensor":
+            upstream = upstream[:room]
+        if len(upstream) > room:
+            raise calls.too_many(function, room, [uuid for uuid, _ in upstream])
+    named = calls.named_arguments(function, parameters, len(upstream), keywords)
+    return calls.call(function, [_received(uuid, outputs) for uuid, outputs in upstream], named)
+
+
+def _upstream(job: Mapping[str, Any]) -> list[tuple[str, Sequence[variables.Meta]]]:
+    """Upstream blocks in declared order, with their outputs.
+
+    Where a trigger rule lets the block run although an upstream block did not complete, that one's place holds no
+    output (the function gets None), so that the others keep theirs.
+    """
+    given = {upstream["block"]: upstream["outputs"] for upstream in job["upstream"]}
+    if job["block"].get("trigger_rule", "all_success") == "all_success":
+        return list(given.items())
+    return [(uuid, given.get(uuid, ())) for uuid in job["block"]["upstream"]]
+
+
+def _received(uuid: str, outputs: Sequence[variables.Meta]) -> Any:
+    try:
+        return variables.load_output(outputs, unpickle=True)
+    except FileNotFoundError as error:
+        raise BlockError(f"the output of block {uuid} is gone: {error.filename}; run that block again") from error
+
+
+def _failure_of(
+    test: decorators.Function,
+    outputs: Sequence[Mapping[str, Any]],
+    value: Any,
+    keywords: Mapping[str, Any],
+    project: str,
+) -> failures.Failure | None:
+    """Call one @test function with the block's outputs; return its failure."""
+    try:
+        parameters = calls.takes(test)
+        several = outputs[0]["container"] is not None and parameters.room != 1
+        values = [*value][: parameters.room] if several else [value][: parameters.room]
+        calls.call(test, values, calls.named_arguments(test, parameters, len(values), keywords))
+    except BaseException as error:
+        failure = failures.from_exception(error, project)
+        reason = failure["message"] or failures.last_line(error) or failure["type"]
+        return {**failure, "message": f"test {calls.name_of(test)} failed: {reason}"}
+    return None
+
+
+def _completed(outputs: list[variables.Meta]) -> Result:
+    return {"verdict": "completed", "outputs": outputs, "failure": None}
+
+
+def _failed(failure: failures.Failure, outputs: Sequence[variables.Meta] = ()) -> Result:
+    return {"verdict": "failed", "outputs": list(outputs), "failure": failure}
