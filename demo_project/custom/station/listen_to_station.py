@@ -7,6 +7,7 @@ import time
 from demo_project.utils.places import data_file
 
 log = logging.getLogger("station")
+log.setLevel(logging.DEBUG)  # calm hours too; otherwise INFO and above are kept
 
 
 @custom
