@@ -66,13 +66,18 @@ def install_guards() -> None:
     import django_q.cluster
     from django_q.signals import post_spawn
 
-    from runs import tasks
-
     if not hasattr(django_q.cluster, "Queue"):  # a private name: the version is pinned
         raise RuntimeError("django_q.cluster.Queue is gone; this version of django-q2 is not the one we guard")
     django_q.cluster.Queue = SocketQueue
     util.register_after_fork(SocketQueue, die_with_parent)
-    post_spawn.connect(tasks.warm_up, dispatch_uid="runs.warm_up")
+    post_spawn.connect(warm_up, dispatch_uid="runs.warm_up")
+
+
+def warm_up(**_: object) -> None:
+    """A worker was forked: start its fork server before there is work."""
+    from runs import tasks  # loads models: not while apps are still loading
+
+    tasks.warm_up()
 
 
 def die_with_parent(_: object) -> None:

@@ -31,8 +31,8 @@ def process() -> WorkerProcess:
     return _process[1]
 
 
-def warm_up(**_: object) -> None:
-    """After django-q2 forked a worker: start its fork server before there is work."""
+def warm_up() -> None:
+    """Start this worker's fork server before there is work."""
     from django.conf import settings
 
     from executors.local import LocalExecutor
