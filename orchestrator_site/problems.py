@@ -170,9 +170,10 @@ PROBLEM_SCHEMA = {
 
 
 def describe(result: dict[str, Any], generator: SchemaGenerator, **_: Any) -> dict[str, Any]:
-    """Say in the schema that every operation may answer with a problem."""
+    """Say in the schema that every operation may answer with a problem, and name each path as links do."""
     result["components"].setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    result["paths"] = {path.rstrip("/"): operations for path, operations in result["paths"].items()}
     for operations in result["paths"].values():
         for operation in operations.values():
             operation["responses"]["default"] = {"description": "A problem.", "content": content}

@@ -9,7 +9,7 @@ from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
 from pipelines.refusal import Refusal
-from pipelines.serializers import nearest, read_instant
+from pipelines.serializers import read_instant, right_name
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -88,7 +88,7 @@ def check_parameters(request: Request, allowed: Iterable[str]) -> None:
             raise Refusal(
                 f"Unknown query parameter: {name[:80]}.",
                 field=name[:80],
-                hint=nearest(name, known) or "There are none here.",
+                hint=right_name(name, known) or "There are none here.",
                 code="unknown_parameter",
             )
         if len(values) > 1:

@@ -2,25 +2,23 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from pipelines.graph import nearest
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 
 LONGEST_SECONDS = 31_536_000  # a year
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def right_name(name: str, names: Iterable[str]) -> str:
     """Say which of `names` was probably meant, or which there are; "" when there are none."""
     known = sorted(names)
-    if close := get_close_matches(name, known, n=1):
-        return f"Did you mean {close[0]}?"
-    return f"Allowed: {', '.join(known)}." if known else ""
+    return nearest(name, known) or (f"Allowed: {', '.join(known)}." if known else "")
 
 
 def read_instant(text: str, *, field: str) -> datetime:
@@ -64,7 +62,7 @@ class StrictSerializer(serializers.Serializer[Any]):
             return serializers.ErrorDetail(f"{name} is read-only.", code="read_only")
         writable = [str(known) for known in self.fields if self.is_writable(str(known))]
         return serializers.ErrorDetail(
-            f"Unknown field: {name[:80]}. {nearest(name, writable)}".strip(), code="unknown_field"
+            f"Unknown field: {name[:80]}. {right_name(name, writable)}".strip(), code="unknown_field"
         )
 
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from orchestrator_site import tokens
 from pipelines.commands import RefusingCommand
+from pipelines.graph import nearest
 from pipelines.refusal import Refusal
-from pipelines.serializers import nearest
 
 UNITS = {"d": "days", "h": "hours", "w": "weeks"}
 

@@ -1,0 +1,206 @@
+"""What the API says about runs and block runs, and what it takes to start, cancel and retry one."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from pipelines.serializers import Flag, Instant, JSONObject, StrictSerializer, Text
+from runs.models import BlockRun, Origin, PipelineRun
+from runs.states import BlockStatus, RunStatus
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    return round((end - start).total_seconds(), 3) if start and end else None
+
+
+class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
+    """A run as lists show it. `duration` is in seconds, null until it is finished."""
+
+    class Meta:
+        model = PipelineRun
+        fields = [
+            "id",
+            "pipeline_uuid",
+            "pipeline_schedule_id",
+            "pipeline_schedule_name",
+            "status",
+            "attempt",
+            "origin",
+            "execution_date",
+            "variables",
+            "executor_type",
+            "started_by",
+            "reason",
+            "created_at",
+            "started_at",
+            "completed_at",
+            "duration",
+        ]
+        read_only_fields = fields
+
+    pipeline_uuid = serializers.CharField(source="pipeline.uuid", read_only=True)
+    pipeline_schedule_id = serializers.IntegerField(source="trigger_id", allow_null=True, read_only=True)
+    pipeline_schedule_name = serializers.CharField(source="trigger_name", read_only=True)
+    status = serializers.ChoiceField(choices=[(state.value, state.name) for state in RunStatus], read_only=True)
+    origin = serializers.ChoiceField(choices=Origin.choices, read_only=True)
+    executor_type = serializers.CharField(source="executor", read_only=True)
+    variables = JSONObject(read_only=True)
+    duration = serializers.SerializerMethodField()
+
+    def get_duration(self, run: PipelineRun) -> float | None:
+        return seconds_between(run.started_at, run.completed_at)
+
+
+class BlockErrorSerializer(StrictSerializer):
+    type = Text(read_only=True)
+    message = Text(read_only=True)
+
+
+class BlockRunSerializer(serializers.ModelSerializer[BlockRun]):
+    """A block run as lists show it. `duration` is of the current attempt, in seconds; `error` null unless it failed."""
+
+    class Meta:
+        model = BlockRun
+        fields = [
+            "id",
+            "pipeline_run_id",
+            "block_uuid",
+            "name",
+            "type",
+            "status",
+            "attempt",
+            "upstream",
+            "downstream",
+            "executor_type",
+            "reason",
+            "error",
+            "queued_at",
+            "started_at",
+            "completed_at",
+            "next_attempt_at",
+            "duration",
+        ]
+        read_only_fields = fields
+
+    pipeline_run_id = serializers.IntegerField(read_only=True)
+    status = serializers.ChoiceField(choices=[(state.value, state.name) for state in BlockStatus], read_only=True)
+    upstream = serializers.ListField(child=Text(), read_only=True)
+    downstream = serializers.ListField(child=Text(), read_only=True)
+    executor_type = serializers.CharField(source="executor", read_only=True)
+    error = serializers.SerializerMethodField()
+    duration = serializers.SerializerMethodField()
+
+    @extend_schema_field(BlockErrorSerializer(allow_null=True))
+    def get_error(self, block_run: BlockRun) -> dict[str, str] | None:
+        error = {name: block_run.error.get(name, "") for name in ("type", "message")}
+        return error if block_run.error else None
+
+    def get_duration(self, block_run: BlockRun) -> float | None:
+        return seconds_between(block_run.started_at, block_run.completed_at)
+
+
+class BlockRunDetailSerializer(BlockRunSerializer):
+    """With the traceback, trimmed to the user's code, and what it used."""
+
+    class Meta(BlockRunSerializer.Meta):
+        fields = [*BlockRunSerializer.Meta.fields, "traceback", "metrics", "retries", "losses", "pokes"]
+        read_only_fields = fields
+
+    traceback = serializers.CharField(source="error.traceback", default="", read_only=True)
+    metrics = JSONObject(read_only=True)
+
+
+class PipelineRunDetailSerializer(PipelineRunSerializer):
+    """With its block runs in topological order, and the settings it carries."""
+
+    class Meta(PipelineRunSerializer.Meta):
+        fields = [
+            *PipelineRunSerializer.Meta.fields,
+            "interval_end",
+            "variable_origins",
+            "event_variables",
+            "allow_blocks_to_fail",
+            "deadline_at",
+            "version",
+            "block_runs",
+        ]
+        read_only_fields = fields
+
+    variable_origins = JSONObject(read_only=True)
+    event_variables = JSONObject(source="event", read_only=True)
+    version = serializers.CharField(source="version.content_hash", read_only=True)
+    block_runs = BlockRunSerializer(many=True, read_only=True)
+
+
+class StartSerializer(StrictSerializer):
+    """The body that starts a run; all of it may be left out."""
+
+    variables = JSONObject(required=False)
+    execution_date = Instant(required=False)
+
+
+class CancelSerializer(StrictSerializer):
+    reason = Text(required=False, max_length=400)
+
+
+class RetrySerializer(StrictSerializer):
+    """From a block on, or what is incomplete (the default), or with `incomplete: false` the whole run."""
+
+    from_block = Text(required=False, max_length=255)
+    incomplete = Flag(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "from_block" in attrs and "incomplete" in attrs:
+            raise serializers.ValidationError("Give from_block or incomplete, not both.", code="contradiction")
+        return attrs
+
+
+class LogLineSerializer(StrictSerializer):
+    offset = serializers.IntegerField(read_only=True)
+    time = serializers.DateTimeField(read_only=True)
+    stream = serializers.CharField(read_only=True)
+    level = serializers.CharField(read_only=True)
+    text = serializers.CharField(read_only=True)
+
+
+class BlockLogSerializer(StrictSerializer):
+    """A page of one attempt's log; ask again with `offset=next_offset` until `at_end`."""
+
+    attempt = serializers.IntegerField(read_only=True)
+    lines = LogLineSerializer(many=True, read_only=True)
+    next_offset = serializers.IntegerField(read_only=True)
+    at_end = serializers.BooleanField(read_only=True)
+
+
+class RunLogLineSerializer(LogLineSerializer):
+    block_uuid = serializers.CharField(read_only=True)
+    block_run_id = serializers.IntegerField(read_only=True)
+
+
+class RunLogSerializer(StrictSerializer):
+    """A page of a run's log, block after block. `next` is null when the run is finished and all was shown."""
+
+    results = RunLogLineSerializer(many=True, read_only=True)
+    next = serializers.URLField(allow_null=True, read_only=True)
+
+
+class OutputSerializer(StrictSerializer):
+    """One output of a block: what it is, how large, and a small preview."""
+
+    name = serializers.CharField(read_only=True)
+    type = serializers.CharField(read_only=True)
+    rows = serializers.IntegerField(allow_null=True, read_only=True)
+    bytes = serializers.IntegerField(read_only=True)
+    preview = JSONObject(read_only=True, allow_null=True)
+
+
+class OutputsSerializer(StrictSerializer):
+    results = OutputSerializer(many=True, read_only=True)
+
+
+def log_line(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of runs.logs under the API's names."""
+    return {"offset": line["o"], "time": line["t"], "stream": line["s"], "level": line["l"], "text": line["m"]}
