@@ -79,13 +79,13 @@ def unstick(moment: datetime) -> int:
     active = BlockRun.objects.filter(
         pipeline_run=OuterRef("pk"), status__in=(BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
     )
-    stuck = PipelineRun.objects.filter(status=RunStatus.RUNNING).exclude(Exists(active)).order_by("id")
-    for run in stuck[:BATCH]:
+    stuck = list(PipelineRun.objects.filter(status=RunStatus.RUNNING).exclude(Exists(active)).order_by("id")[:BATCH])
+    for run in stuck:
         with transaction.atomic():
             locked = lifecycle.lock(run.pk)
             lifecycle.settle_all(locked, moment)
             lifecycle.advance(locked, moment)
-    return len(stuck[:BATCH])
+    return len(stuck)
 
 
 def start_held(moment: datetime) -> int:

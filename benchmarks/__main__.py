@@ -1,0 +1,47 @@
+"""`make bench`: measure a real tree and print a table. `python -m benchmarks [sqlite|postgres] [W1 W2 …]`."""
+
+import os
+import platform
+import sys
+
+import django
+import psycopg2
+
+from benchmarks.figures import FIGURES, starting
+from benchmarks.tree import Tree, execute
+
+
+def main(words: list[str]) -> None:
+    databases = [word for word in words if word in ("sqlite", "postgres")] or ["sqlite", "postgres"]
+    chosen = [word for word in words if word in FIGURES] or [*FIGURES, "start"]
+    print(
+        f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, "
+        f"Python {platform.python_version()}, Django {django.__version__}; median (min–max) of 5 unless said"
+    )
+    for database in databases:
+        if database == "postgres" and (problem := no_postgres()):
+            print(f"\npostgres: left out, {problem}")
+            continue
+        measure(database, chosen)
+
+
+def measure(database: str, chosen: list[str]) -> None:
+    title = {"sqlite": "SQLite (the embedded default)", "postgres": "Postgres + Redis"}[database]
+    print(f"\n{title}\n{'what':58} {'measured':48} at most")
+    with Tree(database) as tree:
+        for name in chosen:
+            rows = starting(tree) if name == "start" else [FIGURES[name](tree)]
+            for what, measured, limit in rows:
+                print(f"{what:58} {measured:48} {limit}", flush=True)
+
+
+def no_postgres() -> str:
+    try:
+        execute("SELECT 1")
+    except psycopg2.OperationalError as error:
+        return str(error).strip().splitlines()[0]
+    return ""
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
