@@ -1,7 +1,6 @@
 """What every test may use. `TEST_DATABASE=postgres` runs the tests that touch the database against Postgres."""
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import psycopg2
@@ -13,7 +12,7 @@ ON_POSTGRES = os.environ.get("TEST_DATABASE") == "postgres"
 def postgres_problem() -> str:
     """Say why Postgres cannot be used here, or return ""."""
     try:
-        psycopg2.connect(os.environ["DATABASE_URL"], connect_timeout=3).close()
+        psycopg2.connect(os.environ["DATABASE_URL"], connect_timeout=10).close()
     except psycopg2.OperationalError as error:
         return f"no Postgres answers: {str(error).strip().splitlines()[0]}"
     return ""
@@ -39,8 +38,3 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def now() -> datetime:
     """A moment: Sunday 2025-03-02, noon UTC."""
     return datetime(2025, 3, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _no_leaks() -> Iterator[None]:
-    yield

@@ -12,3 +12,5 @@ if os.environ.get("TEST_DATABASE") == "postgres":
 from orchestrator_site.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if os.environ.get("TEST_DATABASE") == "postgres":  # several test runs may share one server
+    DATABASES["default"]["TEST"] = {"NAME": f"test_orchestrator_{os.getpid()}"}  # noqa: F405
