@@ -1,0 +1,46 @@
+// Times in the viewer's zone, exact UTC on hover; ages, countdowns and running durations tick.
+const two = (number) => String(number).padStart(2, "0");
+const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+const day = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
+
+export function duration(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+}
+
+function relative(at, now) {
+  const seconds = (at - now) / 1000;
+  const size = Math.abs(seconds);
+  if (seconds <= 0 && size < 2) return "now";
+  const words = size < 60 ? `${Math.floor(size)} s` : size < 3600 ? (seconds > 0 ? duration(size) : `${Math.floor(size / 60)} min`)
+    : size < 172800 ? `${Math.floor(size / 3600)} h ${two(Math.floor((size % 3600) / 60))} min` : `${Math.floor(size / 86400)} d`;
+  return seconds > 0 ? `in ${words}` : `${words} ago`;
+}
+
+const styles = {
+  ago: relative,
+  clock: (at) => `${day(at)} ${clock(at)}`,
+  time: (at, now) => (day(at) === day(new Date(now)) ? clock(at) : `${day(at)} ${clock(at)}`),
+};
+
+function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function showTimes() {
+  if (document.hidden) return;
+  const now = Date.now();
+  for (const element of document.querySelectorAll("time[data-style]")) {
+    const at = new Date(element.dateTime);
+    put(element, styles[element.dataset.style](at, now));
+    const utc = at.toISOString().replace("T", " ").replace(".000Z", "").replace("Z", "");
+    const title = `${day(at)} ${clock(at)} ${zone}\n${utc} UTC`;
+    if (element.title !== title) element.title = title;
+  }
+  for (const element of document.querySelectorAll("[data-since]"))
+    put(element, duration((now - new Date(element.dataset.since)) / 1000));
+}

@@ -1,0 +1,281 @@
+"""How states, times, durations and sizes look on every page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from pipelines.drawing import Drawing
+from runs.models import PipelineRun
+from schedules.timetable import Instant
+
+register = template.Library()
+
+SPRITE = "vendor/tabler-icons/3.51.0/sprite.svg"
+
+
+class Look(NamedTuple):
+    """A state is told by color and by shape: `tone` is the CSS class, `icon` a name in the sprite."""
+
+    tone: str
+    icon: str
+    label: str
+
+
+STATES = {
+    # pipeline runs and block runs
+    "initial": Look("idle", "circle-dashed", "initial"),
+    "queued": Look("queued", "stack-2", "queued"),
+    "running": Look("running", "loader-2", "running"),
+    "waiting": Look("waiting", "hourglass", "waiting"),
+    "completed": Look("good", "check", "completed"),
+    "failed": Look("bad", "x", "failed"),
+    "cancelled": Look("off", "ban", "cancelled"),
+    "upstream_failed": Look("upstream", "arrow-up", "upstream failed"),
+    "condition_failed": Look("off", "player-skip-forward", "condition not met"),
+    # occurrences
+    "started": Look("good", "player-play", "started"),
+    "skipped": Look("off", "player-skip-forward", "skipped"),
+    "expired": Look("waiting", "alarm", "expired"),
+    "missed": Look("bad", "calendar-off", "missed"),
+    # schedules and processes
+    "active": Look("good", "player-play", "active"),
+    "paused": Look("off", "player-pause", "paused"),
+    "set aside": Look("bad", "alert-triangle", "set aside"),
+    "stopped": Look("off", "player-pause", "stopped"),
+    "alive": Look("good", "activity", "alive"),
+    "late": Look("waiting", "alarm", "late"),
+    "gone": Look("bad", "circle-x", "gone"),
+    "valid": Look("good", "check", "valid"),
+    "broken": Look("bad", "alert-triangle", "broken"),
+}
+
+ORIGIN_ICONS = {
+    "schedule": "clock",
+    "event": "bolt",
+    "api": "api",
+    "manual": "hand-click",
+    "backfill": "history",
+    "pipeline": "arrows-split-2",
+}
+
+
+def look_of(state: str) -> Look:
+    return STATES.get(state, Look("idle", "circle", state.replace("_", " ")))
+
+
+@register.simple_tag
+def icon(name: str, title: str = "") -> SafeString:
+    """Draw one icon of the sprite; hidden from screen readers unless it has a title."""
+    from django.templatetags.static import static
+
+    href = f"{static(SPRITE)}#{name}"
+    if title:
+        return format_html('<svg class="i" role="img"><title>{}</title><use href="{}"/></svg>', title, href)
+    return format_html('<svg class="i" aria-hidden="true"><use href="{}"/></svg>', href)
+
+
+@register.simple_tag
+def state(name: str, *, bare: bool = False) -> SafeString:
+    """Draw a state as a pill of color, shape and word; `bare` leaves the word to screen readers."""
+    look = look_of(name)
+    if bare:
+        return format_html('<span class="st st-{} st-bare">{}</span>', look.tone, icon(look.icon, look.label))
+    return format_html('<span class="st st-{}">{}{}</span>', look.tone, icon(look.icon), look.label)
+
+
+@register.simple_tag
+def origin(name: str) -> SafeString:
+    return format_html('<span class="origin">{}{}</span>', icon(ORIGIN_ICONS.get(name, "circle")), name)
+
+
+@register.inclusion_tag("runs/_strip.html")
+def strip(runs: Sequence[PipelineRun]) -> dict[str, Any]:
+    """Draw the last runs of a pipeline as bars, oldest first: color is the state, height how long it took."""
+    times = [
+        (run.completed_at - run.started_at).total_seconds() if run.completed_at and run.started_at else 0
+        for run in runs
+    ]
+    longest = max(times, default=0) or 1
+    bars = [
+        {
+            "run": run,
+            "look": look_of(run.status),
+            "x": index * 7,
+            "height": (height := 5 + 19 * seconds / longest if run.is_finished else 24),
+            "y": 24 - height,
+            "took": duration(seconds) if run.is_finished else "",
+        }
+        for index, (run, seconds) in enumerate(zip(runs, times, strict=True))
+    ]
+    return {"bars": bars, "width": max(7 * len(bars) - 2, 1)}
+
+
+PROGRESS = (
+    "completed",
+    "condition_failed",
+    "failed",
+    "upstream_failed",
+    "cancelled",
+    "running",
+    "waiting",
+    "queued",
+)
+
+
+@register.inclusion_tag("runs/_progress.html")
+def progress(tally: Mapping[str, int]) -> dict[str, Any]:
+    """Draw how the blocks of a run are doing: done of all, and a bar of their states."""
+    total = sum(tally.values())
+    parts, x = [], 0.0
+    for name in PROGRESS:
+        if count := tally.get(name, 0):
+            width = 100 * count / total
+            parts.append({"x": round(x, 2), "width": round(width, 2), "tone": look_of(name).tone})
+            x += width
+    words = ", ".join(f"{count} {look_of(name).label}" for name, count in tally.items())
+    done = sum(tally.get(name, 0) for name in PROGRESS[:5])
+    return {"parts": parts, "done": done, "total": total, "words": words}
+
+
+@register.inclusion_tag("pipelines/_graph.html")
+def graph(
+    drawing: Drawing,
+    states: Mapping[str, str] | None = None,
+    link: str = "#block-",
+    current: str = "",
+    swap: bool = False,
+) -> dict[str, Any]:
+    """Draw a pipeline. `states`: block uuid → state; a block's link is `link` and its uuid."""
+    return {
+        "drawing": drawing,
+        "states": states or {},
+        "link": link,
+        "current": current,
+        "swap": swap,
+        "text_x": 34 if states else 22,
+    }
+
+
+@register.filter
+def plus(value: float, more: float) -> float:
+    return round(value + more, 1)
+
+
+@register.filter
+def shape(name: str) -> str:
+    """Return the icon of a state."""
+    return look_of(name).icon
+
+
+@register.filter
+def label(name: str) -> str:
+    """Return a state in words."""
+    return look_of(name).label
+
+
+@register.filter
+def tone(name: str) -> str:
+    """Return the CSS class word of a state."""
+    return look_of(name).tone
+
+
+@register.simple_tag
+def moment(value: datetime | None, style: str = "ago", empty: str = "–") -> SafeString | str:
+    """Write a time as `<time>`: exact UTC without JavaScript, in the viewer's zone with it.
+
+    `style`: "ago" (relative, ticking), "clock" (date and time), "time" (time of day with seconds).
+    """
+    if value is None:
+        return empty
+    utc = value.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-style="{}">{} UTC</time>',
+        utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        style,
+        utc.strftime("%Y-%m-%d %H:%M:%S"),
+    )
+
+
+@register.simple_tag
+def ticking(since: datetime | None, until: datetime | None = None, now: datetime | None = None) -> SafeString | str:
+    """Write how long something took; while it goes on (`until` is None) the number ticks in the browser."""
+    if since is None:
+        return "–"
+    if until is not None:
+        return duration(until - since)
+    return format_html(
+        '<span class="tick" data-since="{}">{}</span>',
+        since.astimezone(UTC).isoformat(timespec="milliseconds"),
+        duration(now - since) if now else "…",
+    )
+
+
+@register.filter
+def duration(value: timedelta | float | None) -> str:
+    """Return "0.42 s", "12.3 s", "4 min 05 s", "2 h 07 min" or "3 d 4 h"; seconds or a timedelta in."""
+    if value in (None, ""):
+        return "–"
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if seconds < 0:
+        return "0 s"
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+@register.simple_tag
+def lateness(due: datetime, at: datetime) -> SafeString:
+    """Write how long after it was due something happened."""
+    return format_html(
+        '<span class="num quiet" title="{}">+{}</span>', f"{at:%Y-%m-%d %H:%M:%S} UTC", duration(at - due)
+    )
+
+
+@register.filter
+def wall(instant: Instant) -> str:
+    """Return the local time of an instant with its offset: "Mon 2025-03-03 06:00 +01:00"."""
+    offset = instant.local.strftime("%z")
+    return f"{instant.local:%a %Y-%m-%d %H:%M} {offset[:3]}:{offset[3:]}"
+
+
+@register.filter
+def utc_clock(value: datetime) -> str:
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+@register.filter
+def size(value: float | None) -> str:
+    """Return bytes in words: "512 B", "1.4 MB"."""
+    if value in (None, ""):
+        return "–"
+    amount = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+        amount /= 1000
+    raise AssertionError("unreachable")
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """Return JSON for people: one line when short, indented when long."""
+    line = json.dumps(value, ensure_ascii=False, default=str)
+    return line if len(line) <= 60 else json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+@register.filter
+def entry(mapping: dict[Any, Any] | None, key: Any) -> Any:
+    """Return `mapping[key]`, or None."""
+    return (mapping or {}).get(key)

@@ -1,0 +1,190 @@
+"""The pages of runs. Each is also its own live fragment: asked for by htmx, it answers without the frame."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from pipelines.drawing import draw
+from pipelines.models import Pipeline
+from runs import lifecycle, logs, overview
+from runs.forms import RunFilter
+from runs.models import BlockRun, PipelineRun
+from runs.states import BlockStatus, RunStatus
+
+PAGE = 50
+MOST_BLOCKS = 500  # rows of the table of a run's blocks
+MOST_EVENTS = 200
+LOG_TAIL = 1024 * 1024  # bytes of a long log that a page begins with
+
+
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    uuids = list(Pipeline.objects.present().order_by("uuid").values_list("uuid", flat=True)[:500])
+    form = RunFilter(request.GET, pipelines=uuids)
+    found = list(form.chosen(PipelineRun.objects.for_list())[: PAGE + 1])
+    context = {
+        "form": form,
+        "runs": with_progress(found[:PAGE]),
+        "older": found[PAGE - 1].pk if len(found) > PAGE else None,
+        "before": form.cleaned_data.get("before"),
+        "now": timezone.now(),
+    }
+    return render(request, "runs/_rows_live.html" if is_refresh(request) else "runs/list.html", context)
+
+
+@require_GET
+def detail(request: HttpRequest, run_id: int) -> HttpResponse:
+    run = find_run(run_id)
+    block_runs = list(run.block_runs.for_page()[: MOST_BLOCKS + 1])
+    chosen = chosen_block(block_runs, request.GET.get("block"))
+    now = timezone.now()
+    context = {
+        "run": run,
+        "blocks": with_spans(run, block_runs[:MOST_BLOCKS], now),
+        "more_blocks": len(block_runs) > MOST_BLOCKS,
+        "drawing": draw(run.version.graph["blocks"]),
+        "states": {block_run.block_uuid: block_run.status for block_run in block_runs},
+        "tally": tally(block_runs),
+        "events": list(run.events.select_related("block_run").defer(*WIDE_OF_EVENT).order_by("-id")[:MOST_EVENTS]),
+        "variables": [
+            (name, value, run.variable_origins.get(name, "")) for name, value in sorted(run.variables.items())
+        ],
+        "block": chosen,
+        "log": log_of(chosen, request.GET.get("attempt")) if chosen else None,
+        "can_cancel": not run.is_finished,
+        "can_retry": run.status in (RunStatus.FAILED, RunStatus.CANCELLED),
+        "now": now,
+    }
+    return render(request, "runs/_detail_live.html" if is_refresh(request) else "runs/detail.html", context)
+
+
+@require_POST
+def cancel(request: HttpRequest, run_id: int) -> HttpResponse:
+    run, by = find_run(run_id), request.user.get_username()
+    if lifecycle.cancel(run, moment=timezone.now(), reason=f"cancelled by {by}", by=by):
+        messages.success(request, f"Run {run_id} is cancelled.")
+    else:
+        messages.warning(request, f"Run {run_id} was finished already: {find_run(run_id).status}.")
+    return redirect("runs:detail", run_id)
+
+
+@require_POST
+def retry(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Run the incomplete blocks again; with `from_block`, that block and all after it."""
+    run, from_block = find_run(run_id), request.POST.get("from_block") or None
+    if from_block and not run.block_runs.filter(block_uuid=from_block).exists():
+        raise Http404(f"Run {run_id} has no block {from_block[:80]!r}.")
+    if lifecycle.retry(run, moment=timezone.now(), by=request.user.get_username(), from_block=from_block):
+        messages.success(request, f"Run {run_id} goes on: attempt {run.attempt + 1}.")
+    else:
+        messages.warning(
+            request, f"Run {run_id} is {find_run(run_id).status}; only a failed or cancelled one is retried."
+        )
+    return redirect("runs:detail", run_id)
+
+
+@require_GET
+async def log(request: HttpRequest, run_id: int, block_run_id: int, attempt: int) -> StreamingHttpResponse:
+    """The whole log of an attempt as plain text, one line each: time, source, level, text."""
+    block_run = await BlockRun.objects.filter(pk=block_run_id, pipeline_run=run_id).defer("config", "output").afirst()
+    if block_run is None or not 1 <= attempt <= block_run.attempt:
+        raise Http404(f"Run {run_id} has no such log.")
+    response = StreamingHttpResponse(plain_lines(block_run, attempt), content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'inline; filename="run-{run_id}-block-{block_run_id}-{attempt}.log"'
+    return response
+
+
+# --- what the views show --------------------------------------------------------------------------------------------
+
+WIDE_OF_EVENT = ("data", "block_run__config", "block_run__output", "block_run__error", "block_run__metrics")
+
+
+def is_refresh(request: HttpRequest) -> bool:
+    """Whether the page only wants its live region again."""
+    return request.headers.get("HX-Target") == "live"
+
+
+def find_run(run_id: int) -> PipelineRun:
+    run = PipelineRun.objects.for_page().filter(pk=run_id).first() if run_id < 2**63 else None
+    if run is None:
+        raise Http404(f"There is no run {str(run_id)[:80]}. It may have been removed by retention.")
+    return run
+
+
+def with_progress(runs: Sequence[PipelineRun]) -> list[dict[str, Any]]:
+    """Put beside each run how its blocks are doing."""
+    counts = overview.progress(runs)
+    return [{"run": run, "tally": counts[run.pk]} for run in runs]
+
+
+def with_spans(run: PipelineRun, block_runs: Sequence[BlockRun], now: datetime) -> list[dict[str, Any]]:
+    """Put beside each block where its last attempt lies in the run: queued, start and end, 0 to 100."""
+    begin = run.started_at or run.created_at
+    whole = max(((run.completed_at or now) - begin).total_seconds(), 0.001)
+
+    def place(at: datetime) -> float:
+        return round(min(max((at - begin).total_seconds() / whole, 0), 1) * 100, 2)
+
+    rows = []
+    for block_run in block_runs:
+        row: dict[str, Any] = {"run": block_run}
+        if block_run.started_at:
+            start, end = place(block_run.started_at), place(block_run.completed_at or now)
+            queued = place(block_run.queued_at) if block_run.queued_at else start
+            row["span"] = {"queued": min(queued, start), "start": start, "width": max(end - start, 1.5)}
+            row["span"]["wait"] = start - row["span"]["queued"]
+        rows.append(row)
+    return rows
+
+
+def tally(block_runs: Sequence[BlockRun]) -> dict[str, int]:
+    statuses = [block_run.status for block_run in block_runs]
+    return {status: statuses.count(status) for status in dict.fromkeys(statuses)}
+
+
+LOOK_AT_FIRST = (BlockStatus.FAILED, BlockStatus.RUNNING, BlockStatus.WAITING, BlockStatus.QUEUED)
+
+
+def chosen_block(block_runs: Sequence[BlockRun], uuid: str | None) -> BlockRun | None:
+    """The block that was asked for; else the one to look at: failed, at work, next, or else the last finished."""
+    by_uuid = {block_run.block_uuid: block_run for block_run in block_runs}
+    if uuid in by_uuid:
+        return by_uuid[uuid]
+    for status in LOOK_AT_FIRST:
+        for block_run in block_runs:
+            if block_run.status == status:
+                return block_run
+    first = next(iter(block_runs), None)
+    return next((block_run for block_run in reversed(block_runs) if block_run.is_finished), first)
+
+
+def log_of(block_run: BlockRun, wanted: str | None) -> dict[str, Any]:
+    """Say which attempt's log to show and from which byte: a long one from near its end."""
+    written = logs.attempts(block_run)
+    attempt = int(wanted) if wanted and wanted.isdecimal() and int(wanted) in written else block_run.attempt
+    file = logs.path(block_run.pipeline_run_id, block_run.pk, attempt)
+    size = file.stat().st_size if file.exists() else 0
+    return {
+        "attempt": attempt,
+        "attempts": sorted({*written, block_run.attempt}),
+        "from": max(0, size - LOG_TAIL) if size > 2 * LOG_TAIL else 0,
+        "size": size,
+    }
+
+
+async def plain_lines(block_run: BlockRun, attempt: int) -> AsyncIterator[str]:
+    offset = 0
+    while True:
+        page = await sync_to_async(logs.read)(block_run, attempt, offset=offset, limit=256 * 1024)
+        if page.lines:
+            yield "".join(f"{line['t']} {line['s']:<6} {line['l']:<8} {line['m']}\n" for line in page.lines)
+        if page.at_end:
+            return
+        offset = page.next_offset
