@@ -1,8 +1,31 @@
 """The whole URL map."""
 
 from django.contrib import admin
-from django.urls import path
+from django.contrib.auth import views as auth
+from django.urls import include, path
+
+from orchestrator_site import pipeline_pages, views
+
+pipelines = [
+    path("", pipeline_pages.index, name="list"),
+    path("<str:uuid>/", pipeline_pages.detail, name="detail"),
+    path("<str:uuid>/run/", pipeline_pages.start, name="start"),
+]
+
+account = [
+    path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("account/", views.account, name="account"),
+    path("account/password/", auth.PasswordChangeView.as_view(success_url="/account/"), name="password_change"),
+]
 
 urlpatterns = [
+    path("", views.dashboard, name="dashboard"),
+    path("pipelines/", include((pipelines, "pipelines"))),
+    path("runs/", include("runs.urls")),
+    path("schedules/", include("schedules.urls")),
+    path("system/", views.system, name="system"),
+    *account,
+    path("", include("orchestrator_site.api_urls")),
     path("admin/", admin.site.urls),
 ]

@@ -6,7 +6,8 @@ so that few edges cross, then place them so that edges run straight.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 NODE_WIDTH, NODE_HEIGHT = 188, 42
 LAYER_GAP, NODE_GAP, LANE_GAP = 52, 14, 18  # between layers; between blocks; around an edge that passes a layer
@@ -45,12 +46,21 @@ class Drawing:
     edges: tuple[Edge, ...]
 
 
+class Box(NamedTuple):
+    """What of a block is drawn."""
+
+    uuid: str
+    name: str
+    type: str
+    upstream: tuple[str, ...]
+
+
 @dataclass(eq=False)
 class Spot:
     """Something that takes a place in a layer: a block, or a stand-in for an edge on its way."""
 
     layer: int
-    block: Mapping[str, Any] | None = None
+    block: Box | None = None
     before: "list[Spot]" = field(default_factory=list)
     after: "list[Spot]" = field(default_factory=list)
     order: float = 0
@@ -65,37 +75,44 @@ class Spot:
 def draw(blocks: Iterable[Mapping[str, Any]]) -> Drawing:
     """Lay out the executable blocks of `Graph.as_dict()["blocks"]`; upstreams that are not there are left out."""
     shown = {block["uuid"]: block for block in blocks if block.get("executable", True)}
+    return lay_out(tuple(box(block, shown) for block in shown.values()))
+
+
+def box(block: Mapping[str, Any], shown: Mapping[str, Any]) -> Box:
+    upstream = tuple(up for up in dict.fromkeys(block.get("upstream", ())) if up in shown and up != block["uuid"])
+    return Box(block["uuid"], block.get("name") or block["uuid"], block.get("type", ""), upstream)
+
+
+@lru_cache(maxsize=512)
+def lay_out(boxes: tuple[Box, ...]) -> Drawing:
+    shown = {box.uuid: box for box in boxes}
     layers = layer_of_each(shown)
-    spots = {uuid: Spot(layer=layers[uuid], block=block) for uuid, block in shown.items()}
-    lanes = [lane(spots[up], spots[uuid]) for uuid in shown for up in upstream_in(shown, uuid)]
+    spots = {uuid: Spot(layer=layers[uuid], block=box) for uuid, box in shown.items()}
+    lanes = [lane(spots[up], spots[uuid]) for uuid, box in shown.items() for up in box.upstream]
     rows = rows_of(spots.values(), lanes)
     untangle(rows)
     straighten(rows)
     return finished(rows, lanes)
 
 
-def upstream_in(shown: Mapping[str, Mapping[str, Any]], uuid: str) -> list[str]:
-    return [up for up in dict.fromkeys(shown[uuid].get("upstream", ())) if up in shown and up != uuid]
-
-
-def layer_of_each(shown: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+def layer_of_each(shown: Mapping[str, Box]) -> dict[str, int]:
     """Put every block after its last upstream, and a block without upstream right before its first downstream."""
     layers: dict[str, int] = {}
     downstream: dict[str, list[str]] = {uuid: [] for uuid in shown}
-    for uuid in shown:
-        for up in upstream_in(shown, uuid):
-            downstream[up].append(uuid)
-    waiting = {uuid: len(upstream_in(shown, uuid)) for uuid in shown}
+    for box in shown.values():
+        for up in box.upstream:
+            downstream[up].append(box.uuid)
+    waiting = {uuid: len(box.upstream) for uuid, box in shown.items()}
     ready = [uuid for uuid, count in waiting.items() if not count]
     for uuid in ready:
-        layers[uuid] = 1 + max((layers[up] for up in upstream_in(shown, uuid)), default=-1)
+        layers[uuid] = 1 + max((layers[up] for up in shown[uuid].upstream), default=-1)
         for down in downstream[uuid]:
             waiting[down] -= 1
             if not waiting[down]:
                 ready.append(down)
-    for uuid in shown:
+    for uuid, box in shown.items():
         layers.setdefault(uuid, 0)  # part of a cycle: never in a valid graph
-        if downstream[uuid] and not upstream_in(shown, uuid):
+        if downstream[uuid] and not box.upstream:
             layers[uuid] = max(0, min(layers.get(down, 1) for down in downstream[uuid]) - 1)
     return layers
 
@@ -228,13 +245,13 @@ def left(spot: Spot) -> float:
 
 
 def node(spot: Spot) -> Node:
-    block = spot.block or {}
-    name = str(block.get("name") or block["uuid"])
+    block = spot.block
+    assert block
     return Node(
-        uuid=block["uuid"],
-        name=name,
-        label=name if len(name) <= LABEL_LENGTH else name[: LABEL_LENGTH - 1] + "…",
-        type=str(block.get("type", "")).replace("_", " "),
+        uuid=block.uuid,
+        name=block.name,
+        label=block.name if len(block.name) <= LABEL_LENGTH else block.name[: LABEL_LENGTH - 1] + "…",
+        type=block.type.replace("_", " "),
         layer=spot.layer,
         x=left(spot),
         y=round(spot.y - NODE_HEIGHT / 2, 1),
@@ -256,4 +273,4 @@ def edge(way: Sequence[Spot]) -> Edge:
         if not spot.block:
             x += NODE_WIDTH
             parts.append(f"H{x:g}")
-    return Edge(source=source.block["uuid"], target=target.block["uuid"], path="".join(parts))
+    return Edge(source=source.block.uuid, target=target.block.uuid, path="".join(parts))

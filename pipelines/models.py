@@ -1,12 +1,18 @@
 """Pipelines as they are on disk, mirrored in the database, and the versions that runs pin."""
 
 from django.db import models
+from django.db.models import Q
 
 
 class PipelineQuerySet(models.QuerySet["Pipeline"]):
     def present(self) -> "PipelineQuerySet":
         """Those whose folder is still there."""
         return self.filter(is_present=True)
+
+    def for_list(self, text: str = "") -> "PipelineQuerySet":
+        """Those present, by name; only those whose name, uuid or tags hold the text."""
+        found = Q(uuid__icontains=text) | Q(name__icontains=text) | Q(tags__icontains=text)
+        return (self.filter(found) if text else self).present().order_by("uuid")
 
 
 class Pipeline(models.Model):

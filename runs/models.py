@@ -4,11 +4,12 @@
 run, the attempt). An illegal move raises `IllegalMove`; a lost race returns False (a count for many rows).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from runs.states import (
     BLOCK_FINISHED,
@@ -44,13 +45,18 @@ class WorkerKind(models.TextChoices):
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def alive(self, moment: datetime) -> Self:
         """Processes that have not stopped and were seen within the last half minute."""
-        from datetime import timedelta
-
         return self.filter(stopped_at=None, seen_at__gte=moment - timedelta(seconds=30))
 
     def expired(self, moment: datetime) -> Self:
         """Owners whose lease has run out: what they hold may be taken away."""
         return self.filter(kind=WorkerKind.WORKER, lease_until__lt=moment)
+
+    def for_list(self, moment: datetime) -> Self:
+        """Those at work and those seen within the day, with how many block runs each holds; the newest first."""
+        running = BlockRun.objects.filter(worker=OuterRef("pk"), status=BlockStatus.RUNNING).order_by()
+        held = Coalesce(Subquery(running.values("worker").annotate(count=Count("id")).values("count")), 0)
+        seen = self.filter(Q(stopped_at=None) | Q(stopped_at__gte=moment - timedelta(days=1)))
+        return seen.annotate(held=held).order_by("stopped_at", "-id")
 
 
 class Worker(models.Model):
@@ -88,7 +94,25 @@ class PipelineRunQuerySet(models.QuerySet["PipelineRun"]):
 
     def for_list(self) -> Self:
         """Newest first, with what a list of runs shows."""
-        return self.select_related("pipeline").order_by("-id")
+        wide = ("variables", "variable_origins", "event", "retry_config")
+        return self.select_related("pipeline").defer(*wide, "pipeline__problems").order_by("-id")
+
+    def for_strip(self) -> Self:
+        """What one bar of a strip of runs shows."""
+        return self.only("status", "execution_date", "created_at", "started_at", "completed_at", "pipeline_id")
+
+    def for_page(self) -> Self:
+        """What the page of one run shows, without the code its version carries."""
+        return self.select_related("pipeline", "version").defer("version__files", "pipeline__problems")
+
+    def failed_since(self, moment: datetime) -> Self:
+        return self.filter(status=RunStatus.FAILED, completed_at__gte=moment)
+
+    def matching(self, text: str) -> Self:
+        """Those whose number, pipeline or trigger the text names."""
+        found = Q(pipeline__uuid__icontains=text) | Q(trigger_name__icontains=text)
+        number = text.removeprefix("#")
+        return self.filter(found | Q(pk=int(number)) if number.isdecimal() and len(number) < 19 else found)
 
 
 class PipelineRun(models.Model):
@@ -174,6 +198,10 @@ class BlockRunQuerySet(models.QuerySet["BlockRun"]):
     def queued(self) -> Self:
         """Ready for a worker, most urgent first."""
         return self.filter(status=BlockStatus.QUEUED).order_by("priority", "id")
+
+    def for_page(self) -> Self:
+        """The blocks of a run in their order, without their settings."""
+        return self.defer("config").order_by("position", "id")
 
     def due(self, moment: datetime) -> Self:
         """Waiting block runs whose next attempt has come."""
