@@ -21,6 +21,7 @@ from pipelines import project, variables
 from pipelines.graph import Block
 from pipelines.runtime import run_block
 from schedules import timetable
+from schedules.triggers_file import Entry, read_triggers
 
 DEMO = Path(__file__).resolve().parents[2] / "demo_project"
 PIPELINES = sorted(path.parent.name for path in DEMO.glob("pipelines/*/metadata.yaml"))
@@ -166,23 +167,28 @@ class TestShapes:
 
 
 class TestTriggers:
-    def test_each_expression_and_zone_can_be_read(self) -> None:
-        for trigger in triggers():
-            if trigger["schedule_type"] == "time":
-                timetable.parse(trigger["schedule_interval"], trigger.get("timezone", "UTC"))
+    @pytest.mark.parametrize("uuid", PIPELINES)
+    def test_each_file_can_be_taken_over_as_it_is(self, uuid: str) -> None:
+        found = read_triggers(DEMO, uuid, secret=lambda name: None)
+
+        assert found.entries
+        assert found.warnings == []
 
     def test_the_dashboard_lives_within_a_minute(self) -> None:
-        first = [next_of(trigger, NOON) - NOON for trigger in triggers() if is_active_time(trigger)]
+        waits = [next_of(trigger, NOON) - NOON for _, trigger in triggers() if trigger.is_active and is_timed(trigger)]
 
-        assert min(first) <= timedelta(minutes=1)
-        assert sum(wait <= timedelta(minutes=5) for wait in first) >= 6
+        assert min(waits) <= timedelta(minutes=1)
+        assert sum(wait <= timedelta(minutes=5) for wait in waits) >= 6
 
     def test_there_is_one_of_each_kind(self) -> None:
-        zones = {trigger.get("timezone") for trigger in triggers()}
-
-        assert [each["pipeline_uuid"] for each in triggers() if each["schedule_type"] == "api"] == ["daily_report"]
-        assert [each["pipeline_uuid"] for each in triggers() if each["status"] == "inactive"] == ["climate_by_month"]
-        assert {"Europe/Berlin", "America/Los_Angeles", "America/New_York"} <= zones
+        assert [uuid for uuid, trigger in triggers() if trigger.schedule_type == "api"] == ["daily_report"]
+        assert [uuid for uuid, trigger in triggers() if not trigger.is_active] == ["climate_by_month"]
+        assert {trigger.timezone for _, trigger in triggers()} == {
+            "UTC",
+            "Europe/Berlin",
+            "America/Los_Angeles",
+            "America/New_York",
+        }
 
 
 class TestFreshClone:
@@ -482,17 +488,17 @@ def widest(definition: project.Definition) -> int:
     return max(upstream.count(each) for each in upstream)
 
 
-def triggers() -> list[dict[str, Any]]:
-    files = sorted(DEMO.glob("pipelines/*/triggers.yaml"))
-    return [trigger for file in files for trigger in yaml.safe_load(file.read_text())["triggers"]]
+def triggers() -> list[tuple[str, Entry]]:
+    found = [(uuid, read_triggers(DEMO, uuid, secret=lambda name: None)) for uuid in PIPELINES]
+    return [(uuid, entry) for uuid, file in found for entry in file.entries]
 
 
-def is_active_time(trigger: Mapping[str, Any]) -> bool:
-    return (trigger["schedule_type"], trigger["status"]) == ("time", "active")
+def is_timed(trigger: Entry) -> bool:
+    return trigger.schedule_type == "time"
 
 
-def next_of(trigger: Mapping[str, Any], moment: datetime) -> datetime:
-    instant = timetable.parse(trigger["schedule_interval"], trigger.get("timezone", "UTC")).next_after(moment)
+def next_of(trigger: Entry, moment: datetime) -> datetime:
+    instant = timetable.parse(trigger.schedule_interval, trigger.timezone, start=trigger.start_time).next_after(moment)
     assert instant is not None
     return instant.utc
 
