@@ -66,7 +66,7 @@ class Fields:
                 value = math.nan
         if isinstance(value, bool | dict | list) or not low <= value <= high:
             seen = self.document.raw.get((*self.path, key), self.data[key])
-            hint = f"Use {low:g} to {high:g}, or leave it empty."
+            hint = f"Use {low:g} to {high:,.0f}, or leave it empty."
             self.fault(f"{key}: {shown(str(seen))!r} is not a number{unit} that is allowed.", key, hint=hint)
             return None
         return float(value)

@@ -107,23 +107,32 @@ def read_text(root: Path, relative: str) -> TextFile:
 
 def read_steadily(path: Path, relative: str) -> tuple[bytes, Stamp]:
     for _ in range(2):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not hold us up
-        except FileNotFoundError:
-            raise MissingFile("The file does not exist.", file=relative, hint="Add it, or correct its name.") from None
-        except OSError as error:
-            raise FileFault(f"The file cannot be read ({error.strerror}).", file=relative) from None
-        with os.fdopen(descriptor, "rb") as file:
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
-                raise FileFault("This is not a regular file.", file=relative, hint="Put a text file here.")
-            if before.st_size > MAX_BYTES:
-                raise FileFault(f"The file has {before.st_size:,} bytes; the limit is {MAX_BYTES:,}.", file=relative)
-            raw = file.read(MAX_BYTES + 1)
-            after = os.fstat(descriptor)
-        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+        raw, before, after = read_once(path, relative)
+        if before == after:
             break
-    return raw[:MAX_BYTES], Stamp(before.st_size, before.st_mtime_ns)
+    return raw, before
+
+
+def read_once(path: Path, relative: str) -> tuple[bytes, Stamp, Stamp]:
+    """Return the bytes, and the stamps before and after they were read."""
+    try:
+        with open(path, "rb", opener=open_at_once) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise FileFault("This is not a regular file.", file=relative, hint="Put a text file here.")
+            if found.st_size > MAX_BYTES:
+                raise FileFault(f"The file has {found.st_size:,} bytes; the limit is {MAX_BYTES:,}.", file=relative)
+            raw = file.read(MAX_BYTES)
+            after = os.fstat(file.fileno())
+    except FileNotFoundError:
+        raise MissingFile("The file does not exist.", file=relative, hint="Add it, or correct its name.") from None
+    except OSError as error:
+        raise FileFault(f"The file cannot be read ({error.strerror}).", file=relative) from None
+    return raw, Stamp(found.st_size, found.st_mtime_ns), Stamp(after.st_size, after.st_mtime_ns)
+
+
+def open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO must not hold us up
 
 
 def decode(raw: bytes, relative: str) -> str:

@@ -106,7 +106,7 @@ def pipeline_uuids(root: Path) -> tuple[str, ...]:
     try:
         with os.scandir(root / "pipelines") as entries:
             names = [entry.name for entry in entries if not entry.name.startswith((".", "__"))]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if (root / PROJECT_FILE).is_file():
             return ()
         kind = "has no metadata.yaml and no pipelines folder" if root.is_dir() else "is not a folder"

@@ -31,6 +31,12 @@ def get_many(names: set[str]) -> dict[str, str]:
 
 def put(name: str, value: str) -> None:
     """Store a value under a name, in place of what is there."""
+    check(name, value)
+    Secret.objects.update_or_create(name=name, defaults={"token": encrypt(name, value)})
+
+
+def check(name: str, value: str) -> None:
+    """Refuse a name or a value that cannot be kept."""
     if not NAME.fullmatch(name):
         hint = "Use 1 to 100 letters, digits, and _ - . : / @ or spaces."
         raise Refusal(f"{name[:80]!r} cannot be the name of a secret.", field="name", hint=hint)
@@ -41,7 +47,6 @@ def put(name: str, value: str) -> None:
         raise Refusal(
             "The secret is too long, or contains a NUL.", field="value", hint=f"Use at most {MAX_BYTES} bytes."
         )
-    Secret.objects.update_or_create(name=name, defaults={"token": encrypt(name, value)})
 
 
 def encrypt(name: str, value: str) -> str:

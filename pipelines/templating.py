@@ -11,15 +11,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
-from jinja2.exceptions import SecurityError, TemplateError
+from jinja2 import StrictUndefined, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from pipelines.files import FileFault
+from pipelines.files import FileFault, shown
 from pipelines.refusal import Refusal
 
 EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-BLOCK_TAG = re.compile(r"\{%")
+MAX_EXPRESSIONS = 1000
 SECRET_NAMES = re.compile(r"""\b(?:mage_)?secret_var\(\s*(?:secret_name\s*=\s*)?(['"])([^'"\n]{1,100})\1""")
 SECRET_FUNCTIONS = ("secret_var", "mage_secret_var")
 # Mage's doors to managers that are not connected here.
@@ -64,45 +64,50 @@ def render(text: str, *, file: str, env: Mapping[str, str]) -> Rendered:
             return match[0]
         try:
             value = evaluate(match[1], known_at_reading(env))
-        except (TemplateError, Refusal, TypeError, ValueError, LookupError) as error:
-            raise FileFault(f"{{{{{match[1]}}}}} cannot be read: {error}", file=file, line=line) from None
-        if value is not LATER:
-            return "" if value is None else str(value)
+        except Refusal as refusal:
+            raise FileFault(refusal.message, file=file, line=line, hint=refusal.hint) from None
+        if value is not None:
+            return value
         left.append(match[0])
         # As many line breaks as before, so that later lines keep their numbers.
         return f"{OPEN}{len(left) - 1}{CLOSE}" + "\n" * match[0].count("\n")
 
     if "{{" not in text and "{%" not in text:
         return Rendered(text, [])
-    rendered = EXPRESSION.sub(fill, text)
-    for tag in BLOCK_TAG.finditer(text):
-        if not in_comment(text, tag.start()):
-            line = text.count("\n", 0, tag.start()) + 1
-            raise FileFault("{% … %} is not supported here.", file=file, line=line, hint="Use {{ … }}.")
-    return Rendered(rendered, left)
+    refuse_statements(text, file)
+    if text.count("{{") > MAX_EXPRESSIONS:
+        raise FileFault(f"There are more than {MAX_EXPRESSIONS} {{{{ … }}}}.", file=file, hint="Write the values out.")
+    return Rendered(substitute(fill, text), left)
+
+
+def substitute(fill: Callable[[re.Match[str]], str], text: str) -> str:
+    end = text.rfind("}}") + 2  # without this, a text of a million "{{" would be searched a million times
+    return EXPRESSION.sub(fill, text[:end]) + text[end:] if end > 1 else text
+
+
+def refuse_statements(text: str, file: str) -> None:
+    for number, line in enumerate(text.split("\n"), 1):
+        if "{%" in line and not line.lstrip().startswith("#"):
+            raise FileFault("{% … %} is not supported here.", file=file, line=number, hint="Use {{ … }}.")
 
 
 def in_comment(text: str, position: int) -> bool:
     return text[text.rfind("\n", 0, position) + 1 : position].lstrip().startswith("#")
 
 
-class Later:
-    """The answer of an expression that cannot be known yet."""
-
-
-LATER = Later()
-
-
-def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
-    """Return the expression's value, LATER if it uses a name that is not among `names`."""
+def evaluate(expression: str, names: Mapping[str, Any]) -> str | None:
+    """Return the expression's value as text ("" for none), None if it uses a name that is not among `names`."""
     try:
         tree = SANDBOX.parse("{{" + expression + "}}")
-    except TemplateSyntaxError as error:
-        raise Refusal(str(error)) from None
-    used = {node.name for node in tree.find_all(nodes.Name)}
-    if not used <= names.keys():
-        return LATER
-    return SANDBOX.compile_expression(expression.strip(), undefined_to_none=False)(**names)
+        used = {node.name for node in tree.find_all(nodes.Name)}
+        if not used <= names.keys():
+            return None
+        value = SANDBOX.compile_expression(expression.strip(), undefined_to_none=False)(**names)
+        return "" if value is None else str(value)
+    except Refusal:
+        raise
+    except Exception as error:  # users' code: it may do anything that an expression can
+        raise Refusal(f"{{{{{shown(expression)}}}}} cannot be read: {error}.", hint="Correct the expression.") from None
 
 
 def known_at_reading(env: Mapping[str, str]) -> dict[str, Any]:
@@ -179,12 +184,7 @@ def reveal_text(text: str, secret: Callable[[str], str | None]) -> str:
     def fill(match: re.Match[str]) -> str:
         if not any(name in match[1] for name in (*SECRET_FUNCTIONS, *FOREIGN_FUNCTIONS)):
             return match[0]
-        try:
-            value = evaluate(match[1], names)
-        except (TemplateError, TypeError, ValueError, LookupError) as error:
-            if isinstance(error, Refusal):
-                raise
-            raise Refusal(f"{match[0]} cannot be read: {error}", field="secret") from None
-        return match[0] if value is LATER else str(value)
+        value = evaluate(match[1], names)
+        return match[0] if value is None else value
 
-    return EXPRESSION.sub(fill, text) if "{{" in text else text
+    return substitute(fill, text)
