@@ -62,18 +62,25 @@ class Ruling:
     blocker_run_id: int | None = None
 
 
-def decide(moments: Sequence[datetime], settings: Settings, unfinished_runs: Sequence[int] = ()) -> list[Ruling]:
+def decide(
+    moments: Sequence[datetime],
+    settings: Settings,
+    unfinished_runs: Sequence[int] = (),
+    *,
+    unlisted_since: datetime | None = None,
+) -> list[Ruling]:
     """Rule on the overdue `moments` of one schedule, given in order; `unfinished_runs` are its own, oldest first.
 
-    After downtime the latest moment stands for all: it is started (or skipped), the earlier ones are missed.
+    After downtime the latest moment stands for all: it is started (or skipped), the earlier ones are missed. When
+    there were too many to list, the first one given stands for all those `unlisted_since`.
     """
     if not moments:
         return []
-    latest = moments[-1]
-    reason = (
-        f"Not started in time; of {len(moments)} overdue moments only the latest ({latest:%Y-%m-%d %H:%M} UTC) is run."
-    )
-    return [Ruling(MISSED, reason)] * (len(moments) - 1) + [decide_latest(settings, unfinished_runs)]
+    why = f"Not started in time; of the overdue moments only the latest, {moments[-1]:%Y-%m-%d %H:%M} UTC, is run."
+    missed = [Ruling(MISSED, why)] * (len(moments) - 1)
+    if unlisted_since and missed:
+        missed[0] = Ruling(MISSED, f"{why} This stands for every moment since {unlisted_since:%Y-%m-%d %H:%M} UTC.")
+    return [*missed, decide_latest(settings, unfinished_runs)]
 
 
 def decide_latest(settings: Settings, unfinished_runs: Sequence[int]) -> Ruling:
@@ -81,7 +88,7 @@ def decide_latest(settings: Settings, unfinished_runs: Sequence[int]) -> Ruling:
         previous = unfinished_runs[-1]
         return Ruling(SKIPPED, f"The previous run, {previous}, was still running.", previous)
     limit = settings.pipeline_run_limit
-    if limit is not None and len(unfinished_runs) >= limit and settings.on_pipeline_run_limit_reached == "skip":
+    if limit is not None and len(unfinished_runs) >= limit:
         runs = "1 run is" if limit == 1 else f"{limit} runs are"
         return Ruling(SKIPPED, f"The limit was reached: {runs} allowed at a time.", unfinished_runs[0])
     return Ruling(STARTED)

@@ -1,10 +1,22 @@
 """When pipelines should run, and the ledger of every moment one was due."""
 
-from datetime import datetime
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+
+from pipelines.models import Pipeline
+from pipelines.refusal import Refusal
+from runs import events
+from schedules.decisions import Settings
+from schedules.timetable import Kind, Timetable, parse
+
+PIPELINE_GONE = "Its pipeline is no longer in the project."
 
 
 class ScheduleType(models.TextChoices):
@@ -29,8 +41,54 @@ class PipelineScheduleQuerySet(models.QuerySet["PipelineSchedule"]):
         """Active time schedules whose next moment has come, the longest overdue first."""
         return self.filter(is_active=True, next_due_at__lte=moment).order_by("next_due_at", "id")
 
+    def next_due(self) -> datetime | None:
+        """When the next active schedule is due; may be in the past."""
+        planned = self.filter(is_active=True, next_due_at__isnull=False)
+        return planned.order_by("next_due_at", "id").values_list("next_due_at", flat=True).first()
+
+    def claimed(self) -> Self:
+        """Hold the rows until the commit; what another scheduler holds is left out."""
+        return self.select_for_update(of=("self",), skip_locked=True)
+
+    def unplanned(self) -> Self:
+        """Active time schedules that nobody has planned yet, for example rows written by hand."""
+        return self.filter(
+            is_active=True, next_due_at=None, last_enabled_at=None, problem="", schedule_type=ScheduleType.TIME
+        )
+
+    def orphaned(self) -> Self:
+        """Active schedules that were set aside because their pipeline's folder was gone."""
+        return self.filter(is_active=True, next_due_at=None, problem=PIPELINE_GONE)
+
     def for_list(self) -> Self:
         return self.select_related("pipeline").order_by("pipeline__uuid", "name", "id")
+
+    def matching(self, text: str, state: str) -> Self:
+        """Those whose name or pipeline holds the text, and that are "active", "paused" or "set aside"."""
+        found = self.filter(Q(name__icontains=text) | Q(pipeline__uuid__icontains=text)) if text else self
+        match state:
+            case "active" | "paused":
+                return found.filter(is_active=state == "active")
+            case "set aside":
+                return found.set_aside()
+        return found
+
+    def coming(self) -> Self:
+        """Active schedules in the order in which they are due."""
+        coming = self.filter(is_active=True, next_due_at__isnull=False)
+        return coming.select_related("pipeline").order_by("next_due_at", "id")
+
+    def set_aside(self) -> Self:
+        """Those that cannot fire as they are written."""
+        return self.exclude(problem="")
+
+    def next_of_pipelines(self, pipelines: Iterable[Pipeline]) -> dict[int, list["PipelineSchedule"]]:
+        """Return each pipeline's schedules (by its id), the one due next first and paused ones last."""
+        found: dict[int, list[PipelineSchedule]] = {pipeline.pk: [] for pipeline in pipelines}
+        in_order = F("next_due_at").asc(nulls_last=True)
+        for schedule in self.filter(pipeline__in=list(found)).order_by("-is_active", in_order, "id"):
+            found[schedule.pipeline_id].append(schedule)
+        return found
 
 
 class PipelineSchedule(models.Model):
@@ -75,6 +133,74 @@ class PipelineSchedule(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def timetable(self) -> Timetable:
+        """Return the rule of instants; raises `InvalidSchedule`."""
+        return parse(self.schedule_interval, self.timezone, start=self.start_time, end=self.end_time)
+
+    def checked_settings(self) -> Settings:
+        """Return the settings; raises `InvalidSettings`."""
+        return Settings.from_json(self.settings)
+
+    def pause(self, moment: datetime) -> None:
+        """Switch off: nothing is due any more. Runs under way go on."""
+        self.is_active, self.next_due_at, self.problem = False, None, ""
+        self.save(update_fields=["is_active", "next_due_at", "problem", "updated_at"])
+        events.publish_timer()
+
+    def resume(self, moment: datetime) -> None:
+        """Switch on from `moment`: what was due before is not made up. `@once` is due at its start, or at once."""
+        is_first = self.last_enabled_at is None
+        self.is_active, self.last_enabled_at = True, moment
+        self.plan_next(moment)
+        if not self.problem and self.schedule_type == ScheduleType.TIME:
+            self.plan_first(moment, is_first)
+        self.save(update_fields=["is_active", "last_enabled_at", "next_due_at", "problem", "updated_at"])
+        events.publish_timer()
+
+    def plan_next(self, moment: datetime) -> None:
+        """Set, without saving, when this is due next after `moment`, or the `problem` if that cannot be said."""
+        pending = self.next_due_at if self.next_due_at and self.next_due_at <= moment else None
+        self.next_due_at, self.problem = None, ""
+        if not self.is_active or self.schedule_type != ScheduleType.TIME:
+            return
+        try:
+            timetable = self.timetable()
+            self.checked_settings()
+        except Refusal as refusal:
+            self.problem = str(refusal)[:500]
+            return
+        if timetable.kind is Kind.ALWAYS_ON:
+            self.next_due_at = max(moment, self.start_time or moment)
+        else:
+            following = timetable.next_after(moment)
+            self.next_due_at = following.utc if following else pending if timetable.kind is Kind.ONCE else None
+
+    def plan_first(self, moment: datetime, is_first: bool) -> None:
+        """Let what asks for it be due at once: `@once` without a coming start, and `create_initial_pipeline_run`."""
+        timetable = self.timetable()
+        if timetable.kind is Kind.ONCE:
+            self.next_due_at = self.next_due_at or moment
+        elif timetable.kind is Kind.CRON and is_first and self.checked_settings().create_initial_pipeline_run:
+            current = timetable.latest(moment - LONGEST_INTERVAL, moment, 1)
+            self.next_due_at = current[0].utc if current else self.next_due_at
+
+    def rotate_token(self) -> str:
+        """Give an API trigger a new token and return it: it is not kept and cannot be shown again."""
+        token = secrets.token_urlsafe(32)
+        self.token_hash = hash_of(token)
+        self.save(update_fields=["token_hash", "updated_at"])
+        return token
+
+    def token_matches(self, text: str) -> bool:
+        return bool(self.token_hash) and hmac.compare_digest(self.token_hash, hash_of(text))
+
+
+LONGEST_INTERVAL = timedelta(days=366)
+
+
+def hash_of(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+
 
 class Decision(models.TextChoices):
     """What became of an occurrence."""
@@ -85,6 +211,13 @@ class Decision(models.TextChoices):
     EXPIRED = "expired"  # its start deadline passed
     MISSED = "missed"  # found after downtime and not run by policy
     CANCELLED = "cancelled"
+
+
+class OccurrenceQuerySet(models.QuerySet["Occurrence"]):
+    def ledger(self, before: datetime | None = None) -> Self:
+        """The newest first, with their runs; only those earlier than `before`, if given."""
+        found = self.filter(scheduled_for__lt=before) if before else self
+        return found.select_related("pipeline_run").defer("pipeline_run__variables").order_by("-scheduled_for")
 
 
 class Occurrence(models.Model):
@@ -100,6 +233,8 @@ class Occurrence(models.Model):
         "runs.PipelineRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="occurrence"
     )
     decided_at = models.DateTimeField()
+
+    objects = OccurrenceQuerySet.as_manager()
 
     class Meta:
         constraints = [

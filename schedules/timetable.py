@@ -96,8 +96,7 @@ class Timetable:
         """Yield the instants strictly after `moment`, in order."""
         moment = moment.astimezone(UTC)
         if self.kind is Kind.ONCE and self.start and moment < self.start:
-            local = self.start.astimezone(self.zone)
-            yield Instant(self.start.astimezone(UTC), local, local.replace(tzinfo=None, fold=0), is_elastic=True)
+            yield self.at(self.start)
         if self.cron is None:
             return
         if self.start and moment < self.start:
@@ -106,6 +105,11 @@ class Timetable:
         while (found := find(self.cron, self.zone, moment)) and (self.end is None or found[0] <= self.end):
             moment, nominal = found
             yield Instant(moment, moment.astimezone(self.zone), nominal, self.cron.is_elastic)
+
+    def at(self, moment: datetime) -> Instant:
+        """Return any moment as an instant of this schedule: for the kinds that have no rule of instants."""
+        local = moment.astimezone(self.zone)
+        return Instant(moment.astimezone(UTC), local, local.replace(tzinfo=None, fold=0), is_elastic=True)
 
     def describe(self) -> str:
         """Return the rule in words, for example "at 06:00 on Monday to Friday"."""

@@ -92,8 +92,15 @@ def test_of_several_overdue_moments_the_latest_is_started_and_the_earlier_are_mi
 
     assert [ruling.decision for ruling in rulings] == ["missed", "missed", "started"]
     assert rulings[0].reason == (
-        "Not started in time; of 3 overdue moments only the latest (2025-03-02 12:00 UTC) is run."
+        "Not started in time; of the overdue moments only the latest, 2025-03-02 12:00 UTC, is run."
     )
+
+
+def test_when_there_were_too_many_the_first_missed_one_stands_for_the_unlisted() -> None:
+    rulings = decide(HOURS, Settings(), unlisted_since=NOON - timedelta(days=9))
+
+    assert rulings[0].reason.endswith("This stands for every moment since 2025-02-21 12:00 UTC.")
+    assert "stands for" not in rulings[1].reason
 
 
 def test_a_moment_is_skipped_while_the_previous_run_goes_on() -> None:

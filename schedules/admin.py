@@ -1,0 +1,58 @@
+"""The admin site: schedules can be looked after, the ledger of occurrences only looked at."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils import timezone
+
+from schedules import scheduler
+from schedules.models import Occurrence, PipelineSchedule
+
+
+@admin.register(PipelineSchedule)
+class PipelineScheduleAdmin(admin.ModelAdmin[PipelineSchedule]):
+    """An edit here takes effect from now, as everywhere; the token is never shown."""
+
+    list_display = ["name", "pipeline", "schedule_type", "schedule_interval", "timezone", "is_active", "next_due_at"]
+    list_select_related = ["pipeline"]
+    list_filter = ["schedule_type", "is_active", "source"]
+    search_fields = ["name", "pipeline__uuid"]
+    raw_id_fields = ["pipeline"]
+    readonly_fields = ["last_enabled_at", "next_due_at", "problem", "source", "source_hash", "created_at", "updated_at"]
+    exclude = ["token_hash"]
+    ordering = ["pipeline__uuid", "name", "id"]
+
+    def save_model(
+        self, request: HttpRequest, obj: PipelineSchedule, form: ModelForm[PipelineSchedule], change: bool
+    ) -> None:
+        moment = timezone.now()
+        super().save_model(request, obj, form, change)
+        if obj.is_active and (not change or "is_active" in form.changed_data):
+            obj.resume(moment)
+        elif not obj.is_active:
+            obj.pause(moment)
+        else:
+            scheduler.plan_next(obj, moment)
+
+
+@admin.register(Occurrence)
+class OccurrenceAdmin(admin.ModelAdmin[Occurrence]):
+    """The ledger is written by the scheduler alone."""
+
+    list_display = ["schedule", "scheduled_for", "decision", "reason", "pipeline_run", "decided_at"]
+    list_select_related = ["schedule", "pipeline_run"]
+    list_filter = ["decision"]
+    raw_id_fields = ["schedule", "pipeline_run"]
+    date_hierarchy = "scheduled_for"
+    ordering = ["-id"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -1,0 +1,243 @@
+"""The scheduler: `tick` fires what is due at a moment; `run_forever` is the loop around it that reads the clock."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import psycopg2
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError, connection
+from django.utils import timezone
+
+from pipelines import catalog
+from pipelines.refusal import Refusal
+from runs import bell, events, lifecycle, recovery, workers
+from runs.models import Origin, PipelineRun, Worker, WorkerKind
+from schedules import triggers_yaml
+from schedules.firing import fire_batch, run_settings
+from schedules.models import PipelineSchedule
+
+logger = logging.getLogger(__name__)
+LONGEST_WAIT = 1.0  # seconds: a stop is seen within this, even if nobody rings
+HELD_BY_ANOTHER = timedelta(milliseconds=100)
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between attempts while the database is away
+SWEEP_EVERY = PROJECT_EVERY = timedelta(seconds=2)
+ADOPT_EVERY = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class TickReport:
+    """Runs started, how late the latest of them was, and when the next schedule is due (None: nothing is planned)."""
+
+    fired: int
+    next_due: datetime | None
+    lag: timedelta | None = None
+
+
+def tick(moment: datetime) -> TickReport:
+    """Decide everything that is due at `moment`, in batches; costs one small query when nothing is."""
+    fired, lag = 0, None
+    next_due = PipelineSchedule.objects.next_due()
+    while next_due and next_due <= moment:
+        batch = fire_batch(moment)
+        if not batch.looked_at:  # another scheduler is at it
+            break
+        fired, lag = fired + batch.fired, max(filter(None, [lag, batch.lag]), default=None)
+        next_due = PipelineSchedule.objects.next_due()
+    return TickReport(fired, next_due, lag)
+
+
+def start_now(
+    schedule: PipelineSchedule,
+    *,
+    moment: datetime,
+    origin: Origin,
+    variables: Mapping[str, Any] | None = None,
+    event: Mapping[str, Any] | None = None,
+    started_by: str = "",
+    idempotency_key: str | None = None,
+    request_digest: str = "",
+    execution_date: datetime | None = None,
+) -> PipelineRun:
+    """Start a run with the schedule's settings now, whatever its timetable says. Raises what `create_run` raises."""
+    return lifecycle.create_run(
+        schedule.pipeline,
+        moment=moment,
+        origin=origin,
+        execution_date=execution_date,
+        variables=variables,
+        event=event,
+        settings=run_settings(schedule, schedule.checked_settings()),
+        idempotency_key=idempotency_key,
+        request_digest=request_digest,
+        started_by=started_by,
+    )
+
+
+def plan_next(schedule: PipelineSchedule, moment: datetime) -> None:
+    """Save when an edited schedule is due next, counted from `moment`: an edit never fires by itself."""
+    schedule.plan_next(moment)
+    schedule.save(update_fields=["next_due_at", "problem", "updated_at"])
+    events.publish_timer()
+
+
+def adopt(moment: datetime) -> int:
+    """Plan active schedules that were written by hand and never planned; return how many."""
+    found = list(PipelineSchedule.objects.unplanned().order_by("id")[:200])
+    for schedule in found:
+        schedule.resume(moment)
+    return len(found)
+
+
+def revive(moment: datetime) -> int:
+    """Plan again what was set aside because its pipeline was gone, once the pipeline is back; return how many."""
+    found = list(PipelineSchedule.objects.orphaned().filter(pipeline__is_present=True).order_by("id")[:200])
+    for schedule in found:
+        plan_next(schedule, moment)
+    return len(found)
+
+
+# --- the loop -------------------------------------------------------------------------------------------------------
+
+
+class Stop(Protocol):
+    """`threading.Event`, as far as it is used here."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float) -> bool: ...
+
+
+def run_forever(stop: Stop) -> None:
+    """Fire schedules, keep timers and sweep until `stop` is set. Outlives database outages; any number may run."""
+    Loop(stop).run()
+
+
+@dataclass
+class Duty:
+    """Something the loop does again and again: at least every `every`, or when the last call asked for it."""
+
+    call: Callable[[datetime], datetime | None]
+    every: timedelta
+    is_timed: bool = False  # to be done at once when a bell says that a timer changed
+    called_at: datetime = datetime.min.replace(tzinfo=UTC)
+    next_at: datetime = datetime.min.replace(tzinfo=UTC)
+
+    def is_due(self, now: datetime) -> bool:
+        return not self.called_at <= now < self.next_at  # also after the clock was set back
+
+    def do(self, now: datetime) -> None:
+        self.called_at, self.next_at = now, now + self.every
+        wanted = self.call(now)
+        if wanted is not None:
+            self.next_at = max(min(self.next_at, wanted), now + HELD_BY_ANOTHER if wanted <= now else wanted)
+
+
+class Loop:
+    """One scheduler process's life: duties in turn, sleep until the next, a heartbeat row, patience in outages."""
+
+    def __init__(self, stop: Stop) -> None:
+        poll = timedelta(seconds=settings.SCHEDULER_POLL_SECONDS)
+        self.stop = stop
+        self.worker: Worker | None = None
+        self.looped_at: datetime | None = None
+        self.lag: timedelta | None = None
+        self.pause = FIRST_PAUSE
+        self.told: set[str] = set()  # problems of the project that were logged
+        self.duties = [
+            Duty(self.fire, poll, is_timed=True),
+            Duty(recovery.due_timers, poll, is_timed=True),
+            Duty(self.sweep, SWEEP_EVERY),
+            Duty(self.look_at_project, PROJECT_EVERY),
+            Duty(self.adopt, ADOPT_EVERY),
+            Duty(self.beat, timedelta(seconds=settings.HEARTBEAT_SECONDS)),
+        ]
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            try:
+                with bell.listen("timers") as ear:
+                    while not self.stop.is_set():
+                        self.turn()
+                        self.rest(ear)
+            except (OperationalError, InterfaceError, psycopg2.Error, OSError) as error:
+                self.wait_out(error)
+        self.retire()
+
+    def turn(self) -> None:
+        """Do what is due; a duty that fails is logged and does not keep the others from their work."""
+        for duty in self.duties:
+            now = timezone.now()
+            if not duty.is_due(now):
+                continue
+            try:
+                duty.do(now)
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception:
+                logger.exception("the scheduler could not %s", getattr(duty.call, "__name__", duty.call))
+        if self.pause > FIRST_PAUSE:
+            logger.info("the database answers again")
+            self.pause = FIRST_PAUSE
+
+    def rest(self, ear: bell.Ear) -> None:
+        """Sleep until the next duty, or until somebody rings."""
+        now = timezone.now()
+        wait = min(duty.next_at for duty in self.duties) - now
+        if ear.wait(min(max(wait.total_seconds(), 0.0), LONGEST_WAIT)):
+            for duty in self.duties:
+                if duty.is_timed:
+                    duty.next_at = now
+
+    def wait_out(self, error: Exception) -> None:
+        """Wait before the next attempt, longer each time; say so once per outage."""
+        if self.pause == FIRST_PAUSE:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            logger.warning("the database does not answer, trying again: %s", reason)
+        connection.close()
+        self.stop.wait(self.pause)
+        self.pause = min(self.pause * 2, LONGEST_PAUSE)
+
+    # --- duties: each may return when it wants to be called again
+
+    def fire(self, moment: datetime) -> datetime | None:
+        report = tick(moment)
+        self.looped_at, self.lag = moment, report.lag or self.lag
+        return report.next_due
+
+    def sweep(self, moment: datetime) -> None:
+        recovery.sweep(moment)
+
+    def look_at_project(self, moment: datetime) -> None:
+        try:
+            catalog.refresh(settings.PROJECT_DIR)
+            diff = triggers_yaml.sync(settings.PROJECT_DIR, moment)
+            problems = {f"{found['file']} line {found['line']}: {found['reason']}" for found in diff.problems}
+        except Refusal as refusal:
+            problems = {str(refusal)}
+        for problem in sorted(problems - self.told):
+            logger.warning("%s", problem)
+        self.told = problems
+
+    def adopt(self, moment: datetime) -> None:
+        adopt(moment)
+        revive(moment)
+
+    def beat(self, moment: datetime) -> None:
+        """Say that this scheduler lives, when its last loop was and how late it was."""
+        if self.worker is None:
+            self.worker = workers.register(WorkerKind.SCHEDULER, moment)
+        row = Worker.objects.filter(pk=self.worker.pk)
+        if not row.update(seen_at=moment, last_loop_at=self.looped_at, lag=self.lag):
+            self.worker = None  # the row was deleted: a new one at the next beat
+
+    def retire(self) -> None:
+        if self.worker is None:
+            return
+        try:
+            workers.retire(self.worker, timezone.now())
+        except DatabaseError as error:
+            logger.warning("could not sign off: %s", str(error).strip())

@@ -1,0 +1,71 @@
+"""The command that shows when a schedule would fire."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+
+def preview(*args: str) -> str:
+    out = StringIO()
+    call_command("preview_schedule", *args, stdout=out)
+    return out.getvalue()
+
+
+def test_the_json_is_the_shape_that_scripts_rely_on() -> None:
+    text = preview("30 2 * * *", "--timezone", "Europe/Berlin", "--from", "2025-03-29T12:00Z", "--count", "2", "--json")
+
+    assert json.loads(text) == {
+        "expression": "30 2 * * *",
+        "timezone": "Europe/Berlin",
+        "next": [
+            {
+                "utc": "2025-03-30T01:00:00Z",
+                "local": "2025-03-30T03:00:00+02:00",
+                "note": "02:30 does not exist on 2025-03-30: clocks go forward; runs at 03:00.",
+            },
+            {"utc": "2025-03-31T00:30:00Z", "local": "2025-03-31T02:30:00+02:00", "note": None},
+        ],
+    }
+
+
+def test_a_moment_without_offset_is_the_wall_clock_of_the_zone() -> None:
+    text = preview("0 * * * *", "--timezone", "Asia/Tokyo", "--from", "2025-03-29 09:30", "--count", "1", "--json")
+
+    assert json.loads(text)["next"][0]["utc"] == "2025-03-29T01:00:00Z"
+
+
+def test_people_get_words_and_a_line_for_each_moment() -> None:
+    lines = preview("0 6 * * 1-5", "--from", "2025-03-28", "--count", "2").splitlines()
+
+    assert lines == [
+        "0 6 * * 1-5 (UTC): at 06:00 on Monday to Friday",
+        "  Fri 2025-03-28 06:00 +0000  2025-03-28 06:00 UTC",
+        "  Mon 2025-03-31 06:00 +0000  2025-03-31 06:00 UTC",
+    ]
+
+
+def test_always_on_has_no_moment_of_its_own() -> None:
+    assert preview("@always_on").splitlines()[1] == "  no moment of its own"
+
+
+@pytest.mark.parametrize(
+    ("args", "field"),
+    [
+        (["61 * * * *"], "schedule_interval"),
+        (["@daily", "--timezone", "Europe/Berln"], "timezone"),
+        (["@daily", "--from", "2025-02-30"], "from"),
+        (["@daily", "--from", "9999-12-31T23:59:59"], "from"),
+        (["@daily", "--count", "0"], "count"),
+        (["@daily", "--count", "100000"], "count"),
+    ],
+)
+def test_refused_input_ends_with_2_and_says_what_is_wrong(
+    args: list[str], field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        call_command("preview_schedule", *args, "--json")
+
+    assert ended.value.code == 2
+    assert json.loads(capsys.readouterr().out)["error"]["field"] == field
