@@ -1,7 +1,7 @@
 """What the API says about pipelines, and the base of every serializer: exact types, and nothing ignored."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -13,6 +13,7 @@ from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 
 LONGEST_SECONDS = 31_536_000  # a year
+SENSIBLE_YEARS = range(1900, 9000)  # further out, later arithmetic overflows
 
 
 def right_name(name: str, names: Iterable[str]) -> str:
@@ -25,9 +26,8 @@ def read_instant(text: str, *, field: str) -> datetime:
     """Return the aware moment written in ISO 8601, or raise `Refusal`."""
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            moment.timestamp()  # year 1 with an offset has no UTC
-            return moment
+        if moment.tzinfo is not None and moment.year in SENSIBLE_YEARS:
+            return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     raise Refusal(
@@ -41,9 +41,12 @@ def read_instant(text: str, *, field: str) -> datetime:
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses fields it does not know and fields that cannot be set; names the nearest one."""
 
-    def to_internal_value(self, data: Any) -> Any:
+    def run_validation(self, data: Any = serializers.empty) -> Any:
         if not isinstance(data, Mapping):
-            raise serializers.ValidationError("Send a JSON object.", code="not_an_object")
+            raise serializers.ValidationError({"non_field_errors": ["Send a JSON object."]}, code="not_an_object")
+        return super().run_validation(data)
+
+    def to_internal_value(self, data: Any) -> Any:
         mistakes = {name: self.mistake(name) for name in map(str, data) if not self.is_writable(name)}
         try:
             value = super().to_internal_value(data)
@@ -153,9 +156,10 @@ class PipelineDetailSerializer(PipelineSerializer):
     """With the blocks of its current version."""
 
     class Meta(PipelineSerializer.Meta):
-        fields = [*PipelineSerializer.Meta.fields, "version", "graph", "settings"]
+        fields = [*PipelineSerializer.Meta.fields, "version", "graph", "variables"]
         read_only_fields = fields
 
     version = serializers.CharField(source="current_version.content_hash", default=None, read_only=True)
     graph = JSONObject(source="current_version.graph", default=None, read_only=True)
-    settings = JSONObject(source="current_version.settings", default=None, read_only=True)
+    # Of its settings only these: others, such as where to send notifications, may hold secrets.
+    variables = JSONObject(source="current_version.settings.variables", default=None, read_only=True)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.models import User
+from rest_framework.test import APIClient
 
 from pipelines.graph import Block, build
 from pipelines.models import Pipeline, PipelineVersion
@@ -79,3 +80,14 @@ def make_schedule(pipeline: Pipeline | None = None, **fields: Any) -> PipelineSc
 def make_worker(kind: WorkerKind = WorkerKind.WORKER, **fields: Any) -> Worker:
     defaults = {"host": "here", "pid": 100, "started_at": NOON, "seen_at": NOON}
     return Worker.objects.create(kind=kind, **defaults | fields)
+
+
+class JSONClient(APIClient):
+    default_format = "json"
+
+
+def make_client(user: User | None = None) -> JSONClient:
+    """A client of the API, signed in as `user` (ada if not given)."""
+    client = JSONClient()
+    client.force_authenticate(user or User.objects.filter(username="ada").first() or make_user())
+    return client
