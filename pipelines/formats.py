@@ -9,6 +9,7 @@ from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from pipelines import storage, typed_json
+from pipelines.refusal import Refusal
 
 UNNAMED = b"unnamed"  # in a file's schema: the Series had no name
 
@@ -45,6 +46,8 @@ def write(value: Any, stem: str) -> tuple[str, str, int]:
         return writer(value, stem)
     try:
         text, tagged = typed_json.dumps(value)
+    except typed_json.NanKey as error:
+        raise _unstorable(value, str(error)) from error
     except typed_json.NotJson:
         return _write_pickle(value, stem, "pickle")
     url = f"{stem}.typed.json" if tagged else f"{stem}.json"
@@ -52,7 +55,7 @@ def write(value: Any, stem: str) -> tuple[str, str, int]:
 
 
 def read(kind: str, url: str, *, unpickle: bool) -> Any:
-    """The value that was written. Raises UntrustedPickle, Refusal for an unknown url, OSError when it is gone."""
+    """What was written. Raises UntrustedPickle, Refusal for an unknown url or type, OSError if it is gone."""
     if kind == "none":
         return None
     suffix = url[url.rfind(".") :]
@@ -66,7 +69,10 @@ def read(kind: str, url: str, *, unpickle: bool) -> Any:
             raise UntrustedPickle(f"output {url} is a pickle; only a block of its project may read it")
         with storage.opened(url, "rb") as stream:
             return pickle.load(stream)  # noqa: S301 - in the process of a block, whose code is free to run
-    return _READERS[suffix, kind](url)
+    storage.check(url)
+    if reader := _READERS.get((suffix, kind)):
+        return reader(url)
+    raise Refusal(f"There is no output of type {kind} in a {suffix[:20]} file.", field="type", code="unknown_type")
 
 
 def _kind(value: Any) -> tuple[str, str]:
@@ -75,6 +81,10 @@ def _kind(value: Any) -> tuple[str, str]:
 
 
 def _write_pickle(value: Any, stem: str, word: str) -> tuple[str, str, int]:
+    if hasattr(value, "read") and hasattr(value, "close"):
+        raise _unstorable(value, "return its path, or what it contains")
+    if hasattr(value, "__next__") or hasattr(value, "__anext__"):  # some can be pickled, but read only once
+        raise _unstorable(value, "return a list")
     url = f"{stem}.pickle"
     with storage.opened(url, "wb") as stream:
         try:
@@ -82,18 +92,19 @@ def _write_pickle(value: Any, stem: str, word: str) -> tuple[str, str, int]:
         except OSError:
             raise
         except Exception as error:  # any __reduce__ of the user's classes
-            name = type(value).__name__
-            raise Unstorable(f"output of type {name} cannot be stored; {_advice(value, error)}") from error
+            raise _unstorable(value, _advice(value, error)) from error
         return word, url, stream.tell()
+
+
+def _unstorable(value: Any, advice: str) -> Unstorable:
+    return Unstorable(f"output of type {type(value).__name__} cannot be stored; {advice}")
 
 
 def _advice(value: Any, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deep: return something flatter"
-    if hasattr(value, "__next__") or hasattr(value, "__anext__") or type(value).__name__.startswith("dict_"):
+    if type(value).__name__.startswith("dict_"):
         return "return a list"
-    if hasattr(value, "read") and hasattr(value, "close"):
-        return "return its path, or what it contains"
     if callable(value):
         return "return what calling it gives"
     return f"return plain values or a table ({error})"

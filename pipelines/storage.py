@@ -48,6 +48,11 @@ def path_or_file(url: str, mode: str) -> AbstractContextManager[Any]:
     return nullcontext(url) if _is_local(url) else opened(url, mode)
 
 
+def check(url: str) -> None:
+    """Raise Refusal for a url of an unknown kind."""
+    _is_local(url)
+
+
 def size(url: str) -> int:
     """Bytes of a file that is there."""
     if _is_local(url):

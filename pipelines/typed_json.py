@@ -19,6 +19,10 @@ class NotJson(ValueError):
     """The value holds something that JSON, tagged or not, cannot give back exactly."""
 
 
+class NanKey(NotJson):
+    """A dict with NaN among its keys: no form of storage lets that key be found again."""
+
+
 def dumps(value: Any) -> tuple[str, bool]:
     """Return (text, whether it has tags). Raises NotJson, also for what is nested too deep or in a circle."""
     try:
@@ -78,8 +82,8 @@ def _tagged(value: Any) -> Any:
 
 def _tagged_key(key: Any) -> Any:
     if key != key:
-        raise NotJson("a dict with a NaN key")
-    return _tagged(key)
+        raise NanKey("return it without NaN among its keys")
+    return {TAG: "tuple", "value": [_tagged_key(item) for item in key]} if type(key) is tuple else _tagged(key)
 
 
 def _simple(name: str, convert: Callable[[Any], Any] = str) -> Callable[[Any], dict[str, Any]]:
