@@ -3,11 +3,14 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
+from pipelines.project import pipeline_uuids
 from pipelines.refusal import Refusal
 
 
@@ -59,3 +62,15 @@ def database_refusal(error: OperationalError) -> Refusal:
         return Refusal(f"The database is not up to date ({reason}).", field="database", hint="Run manage.py migrate.")
     hint = "Check DATABASE_URL and that the database runs."
     return Refusal(f"The database does not answer ({reason}).", field="database", hint=hint, code="database")
+
+
+def use_project(folder: str | None) -> Path:
+    """Make this process, and those it starts, work on the project in `folder` (None: as the settings say).
+
+    Raises Refusal for a folder that is no project.
+    """
+    if folder is not None:
+        settings.PROJECT_DIR = Path(folder).expanduser().resolve()
+    pipeline_uuids(settings.PROJECT_DIR)
+    os.environ["ORCHESTRATOR_PROJECT"] = str(settings.PROJECT_DIR)
+    return Path(settings.PROJECT_DIR)
