@@ -11,6 +11,8 @@ from warnings import catch_warnings, simplefilter
 from pipelines import storage, typed_json
 from pipelines.refusal import Refusal
 
+MOST_OUTPUTS = 32  # a longer list or tuple is one output
+LAZY = ("polars", "LazyFrame")
 UNNAMED = b"unnamed"  # in a file's schema: the Series had no name
 
 # Kinds that JSON has a word for but people know by another.
@@ -27,12 +29,16 @@ class UntrustedPickle(PermissionError):
 
 def has_own_file(value: Any) -> bool:
     """Whether this kind of value is kept in a format made for it (a table, an array, bytes)."""
-    return _kind(value) in _WRITERS or _kind(value) == ("polars", "LazyFrame")
+    return _kind(value) in _WRITERS
 
 
 def settled(value: Any) -> Any:
-    """The value itself; a polars LazyFrame is collected, so that its work is done here and once."""
-    return value.collect() if _kind(value) == ("polars", "LazyFrame") else value
+    """The value itself, with each polars LazyFrame collected: its work is to be done once, and in the block."""
+    if _kind(value) == LAZY:
+        return value.collect()
+    if type(value) in (list, tuple) and any(_kind(part) == LAZY for part in value[:MOST_OUTPUTS]):
+        return type(value)(map(settled, value))
+    return value
 
 
 def write(value: Any, stem: str) -> tuple[str, str, int]:

@@ -11,20 +11,20 @@ REMOTE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "memory")
 
 def make_folder(url: str) -> None:
     """Make a folder that may be there already. Object stores have none to make."""
-    if not _is_local(url):
+    if (path := _path(url)) is None:
         return
     try:
-        os.mkdir(url)
+        os.mkdir(path)
     except FileExistsError:
         pass
     except FileNotFoundError:
-        os.makedirs(url, exist_ok=True)
+        os.makedirs(path, exist_ok=True)
 
 
 def opened(url: str, mode: str) -> AbstractContextManager[Any]:
     """A binary file, for use in a `with`. Raises Refusal for a url of an unknown kind, OSError when it can't be had."""
-    if _is_local(url):
-        return open(url, mode)
+    if path := _path(url):
+        return open(path, mode)
     import fsspec
 
     return fsspec.open(url, mode)  # type: ignore[no-any-return]
@@ -45,33 +45,36 @@ def read(url: str) -> bytes:
 
 def path_or_file(url: str, mode: str) -> AbstractContextManager[Any]:
     """For libraries that are faster with a path: the path on this machine, an open file elsewhere."""
-    return nullcontext(url) if _is_local(url) else opened(url, mode)
+    return nullcontext(path) if (path := _path(url)) else opened(url, mode)
 
 
 def check(url: str) -> None:
     """Raise Refusal for a url of an unknown kind."""
-    _is_local(url)
+    _path(url)
 
 
 def size(url: str) -> int:
     """Bytes of a file that is there."""
-    if _is_local(url):
-        return os.stat(url).st_size
+    if path := _path(url):
+        return os.stat(path).st_size
     import fsspec
 
     filesystem, path = fsspec.core.url_to_fs(url)
     return int(filesystem.size(path))
 
 
-def _is_local(url: str) -> bool:
+def _path(url: str) -> str | None:
+    """The path of a file on this machine; None for a url that is fsspec's."""
     if url.startswith("/"):
-        return True
+        return url
     scheme, separator, rest = url.partition("://")
+    if scheme == "file" and rest.startswith("/"):
+        return rest
     if separator and rest and scheme in REMOTE:
-        return False
+        return None
     raise Refusal(
         f"Block outputs cannot be kept at {url[:80]!r}.",
         field="url",
-        hint=f"Known are absolute paths and {', '.join(f'{name}://' for name in REMOTE)} urls.",
+        hint=f"Known are absolute paths, file:///… and {', '.join(f'{name}://' for name in REMOTE)} urls.",
         code="unknown_url",
     )

@@ -12,8 +12,6 @@ from pipelines import formats, previews, storage
 
 Meta = dict[str, Any]
 
-MOST_OUTPUTS = 32  # a longer list or tuple is one output
-
 _kept: dict[str, Any] = {}  # outputs by url, when several blocks run in one process
 
 
@@ -22,7 +20,7 @@ def store(value: Any, output_url: str) -> list[Meta]:
 
     A tuple is several outputs, and so is a list that holds a table, an array or bytes. Raises formats.Unstorable.
     """
-    parts, container = _parts(value)
+    parts, container = _parts(formats.settled(value))
     if any(part is not None for part in parts):
         storage.make_folder(output_url)
     return [_store_one(part, f"output_{place}", output_url, container) for place, part in enumerate(parts)]
@@ -50,18 +48,17 @@ def load_output(metas: Sequence[Mapping[str, Any]], *, unpickle: bool = False) -
 
 
 def keep(metas: Iterable[Mapping[str, Any]], value: Any) -> None:
-    """Hold the outputs in this process, so that `load` need not read them again."""
+    """Hold what was stored in this process, so that `load` need not read it again."""
     parts, _ = _parts(value)
     _kept.update((meta["url"], part) for meta, part in zip(metas, parts, strict=True) if meta["url"])
 
 
 def _parts(value: Any) -> tuple[Sequence[Any], str | None]:
-    value = formats.settled(value)
     kind = type(value)
-    several = (kind is tuple or (kind is list and any(map(formats.has_own_file, value[:MOST_OUTPUTS])))) and (
-        0 < len(value) <= MOST_OUTPUTS
-    )
-    return ([formats.settled(part) for part in value], kind.__name__) if several else ([value], None)
+    if kind not in (list, tuple) or not 0 < len(value) <= formats.MOST_OUTPUTS:
+        return [value], None
+    several = kind is tuple or any(map(formats.has_own_file, value))
+    return (list(value), kind.__name__) if several else ([value], None)
 
 
 def _store_one(value: Any, name: str, output_url: str, container: str | None) -> Meta:

@@ -23,6 +23,7 @@ from pyarrow import parquet
 from pipelines.formats import Unstorable, UntrustedPickle
 from pipelines.refusal import Refusal
 from pipelines.variables import load, load_output, store
+from tests.pipelines.block_project import BlockProject
 
 FRAME = pd.DataFrame(
     {
@@ -330,6 +331,29 @@ class TestPolars:
         assert (meta["type"], meta["rows"]) == ("polars", 1)
         assert load(meta).height == 1
 
+    def test_lazy_frames_among_several_outputs_are_collected_once(self, shop: BlockProject) -> None:
+        code = """
+            import polars
+            collected = []
+
+            def look(frame):
+                collected.append(1)
+                return frame
+
+            @data_loader
+            def load():
+                return polars.LazyFrame({'a': [1]}).map_batches(look), 1
+
+            @test
+            def test_output(frame, number):
+                assert frame.height == number == len(collected)
+            """
+
+        result = shop.run(code, cache_outputs=True)
+
+        assert result["failure"] is None
+        assert [meta["type"] for meta in result["outputs"]] == ["polars", "json"]
+
     def test_a_series_comes_back_with_its_name(self, folder: str) -> None:
         (meta,) = store(self.FRAME["list"], folder)
 
@@ -462,7 +486,7 @@ class TestPlaces:
             "../output_0.json",
             "ftp://host/o.json",
             "https://host/o.json",
-            "file:///etc/passwd",
+            "file://host/o.json",
             "s3://",
             "",
         ],
@@ -473,6 +497,13 @@ class TestPlaces:
         with pytest.raises(Refusal) as refused:
             load({**meta, "url": url or "x.json"})
         assert refused.value.code == "unknown_url"
+
+    def test_a_file_url_is_a_path(self, folder: str) -> None:
+        for value in ({"a": 1}, FRAME):
+            (meta,) = store(value, f"file://{folder}")
+
+            assert os.path.getsize(meta["url"].removeprefix("file://")) == meta["bytes"]
+            assert str(load(meta)) == str(value)
 
     def test_a_type_that_no_file_has_is_refused(self, folder: str) -> None:
         (meta,) = store(FRAME, folder)
