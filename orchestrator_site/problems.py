@@ -105,8 +105,9 @@ def of_api_exception(exception: exceptions.APIException) -> HttpResponse:
 def of_mistakes(errors: list[dict[str, str]]) -> HttpResponse:
     first = errors[0]
     if len(errors) == 1:
-        where = f"{first['field']}: " if first["field"] else ""
-        return problem(400, first["code"], where + first["message"], errors=errors)
+        field, message = first["field"], first["message"]
+        detail = message if field in message else f"{field}: {message}"
+        return problem(400, first["code"], detail, errors=errors)
     names = ", ".join(each["field"] or "the body" for each in errors)
     return problem(400, "invalid", f"{len(errors)} mistakes: {names}.", errors=errors)
 

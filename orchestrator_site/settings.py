@@ -146,7 +146,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "orchestrator_site.static_files.StaticFilesMiddleware",
     "orchestrator_site.middleware.PageHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -271,6 +271,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "orchestrator_site.problems.answer",
     "URL_FORMAT_OVERRIDE": None,
+    "UNICODE_JSON": False,  # escaped: what users' code printed may be text that UTF-8 cannot say
 }
 
 SPECTACULAR_SETTINGS = {

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from pipelines.graph import nearest
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 
@@ -19,7 +19,9 @@ SENSIBLE_YEARS = range(1900, 9000)  # further out, later arithmetic overflows
 def right_name(name: str, names: Iterable[str]) -> str:
     """Say which of `names` was probably meant, or which there are; "" when there are none."""
     known = sorted(names)
-    return nearest(name, known) or (f"Allowed: {', '.join(known)}." if known else "")
+    if close := get_close_matches(name[:200], known, n=1):
+        return f"Did you mean {close[0]}?"
+    return f"Allowed: {', '.join(known)}." if known else ""
 
 
 def read_instant(text: str, *, field: str) -> datetime:

@@ -42,6 +42,7 @@ from runs.states import BlockStatus, RunStatus
 
 LOG_BYTES = 64 * 1024
 MOST_LOG_BYTES = 1024 * 1024
+LARGEST_LOG = 10**12  # bytes: file systems know no offset much further out
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key gives the same run. 1 to 255 characters."
 )
@@ -200,7 +201,7 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource
     def logs(self, request: Request, pk: str) -> HttpResponse:
         """A page of one attempt's log. As text, `X-Next-Offset` and `X-At-End` say how to go on."""
         block_run: BlockRun = self.get_object()
-        offset = read_number(request.query_params.get("offset", "0"), "offset")
+        offset = read_number(request.query_params.get("offset", "0"), "offset", high=LARGEST_LOG)
         attempt = read_attempt(request, block_run)
         page = logs.read(block_run, attempt, offset=offset, limit=log_limit(request))
         if wants_text(request):

@@ -1,0 +1,65 @@
+"""The API describes itself, truly and completely."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.core.management import call_command
+from django.test import Client
+
+from tests.factories import make_client, make_user
+
+
+def schema() -> dict[str, Any]:
+    out = io.StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", stdout=out)
+    result: dict[str, Any] = json.loads(out.getvalue())
+    return result
+
+
+def test_the_schema_is_valid_openapi_3_1_without_warnings() -> None:
+    assert schema()["openapi"].startswith("3.1")
+
+
+def test_every_operation_may_answer_with_a_problem_and_has_its_own_id() -> None:
+    operations = [operation for path in schema()["paths"].values() for operation in path.values()]
+
+    assert all("application/problem+json" in each["responses"]["default"]["content"] for each in operations)
+    assert len({each["operationId"] for each in operations}) == len(operations) > 25
+
+
+def test_paths_are_those_of_the_interface() -> None:
+    paths = schema()["paths"]
+
+    assert {"get", "post"} <= paths["/api/v1/pipelines/{pipeline_uuid}/pipeline_runs"].keys()
+    assert {"get", "patch", "delete"} == paths["/api/v1/pipeline_schedules/{id}"].keys()
+    assert {"post"} == paths["/api/v1/pipeline_runs/{id}/cancel"].keys()
+    assert {"get"} == paths["/api/v1/block_runs/{id}/outputs"].keys()
+    assert "/api/v1/system" in paths
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("accept", "start"), [("*/*", b'{\n    "openapi"'), ("application/yaml", b"openapi: 3.1")])
+def test_the_schema_is_served(accept: str, start: bytes) -> None:
+    answer = make_client().get("/api/schema/", headers={"Accept": accept})
+
+    assert answer.status_code == 200
+    assert answer.content.startswith(start)
+
+
+@pytest.mark.django_db
+def test_the_documentation_loads_nothing_from_elsewhere_and_runs_no_inline_script() -> None:
+    client = Client()
+    assert client.get("/api/docs/").status_code == 302
+    client.force_login(make_user())
+
+    page = client.get("/api/docs/").content.decode()
+
+    assert "http" not in page
+    assert "<script>" not in page
+    assert "<style" not in page
+    for name in ("swagger-ui-dist/swagger-ui-bundle.js", "swagger-ui-dist/swagger-ui.css"):
+        assert finders.find(f"drf_spectacular_sidecar/{name}")
+    assert finders.find("js/api_docs.js")
