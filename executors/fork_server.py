@@ -31,14 +31,13 @@ def main(argv: list[str]) -> None:
     missing = preload(argv[1:])
     gc.collect()
     gc.freeze()
-    control.send(json.dumps({"missing": missing}).encode())
+    with contextlib.suppress(OSError):  # the worker is gone already: the first read says so
+        control.send(json.dumps({"missing": missing}).encode())
     Server(control).serve()
 
 
 def own_the_processes() -> None:
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def preload(modules: list[str]) -> dict[str, str]:
@@ -61,7 +60,8 @@ class Server:
         os.set_blocking(write_end, False)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: self.end())
+        # The worker decides: when it is gone, the control socket says so.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.write_end = write_end
 

@@ -63,6 +63,7 @@ class ForkServer:
             command, cwd=ROOT, env=env, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
         )
         theirs.close()
+        self.folder = tempfile.mkdtemp(prefix="blocks-")  # TMPDIR of one block after the other
         self.watched: int | None = None  # the child whose end somebody waits for
         self.exit: dict[str, Any] | None = None
         self.spare: Child | None = None
@@ -122,6 +123,18 @@ class ForkServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def clear_folder(self) -> None:
+        """Leave the next block an empty TMPDIR."""
+        try:
+            with os.scandir(self.folder) as entries:
+                is_empty = next(entries, None) is None
+        except FileNotFoundError:
+            is_empty = False
+        if not is_empty:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            os.makedirs(self.folder, mode=0o700, exist_ok=True)
 
 
 class Supervision:
@@ -135,11 +148,9 @@ class Supervision:
         self.kill_at: float | None = None
         self.result: tuple[dict[str, Any], dict[str, float]] | None = None
         self.exit: dict[str, Any] | None = None
-        self.folder = ""
 
     def run(self) -> Outcome:
         """Hand the job over, watch, and return what became of it."""
-        self.folder = tempfile.mkdtemp(prefix="block-")
         try:
             self.hand_over()
             self.watch()
@@ -150,7 +161,7 @@ class Supervision:
             self.selector.close()
             if self.stop is not None and self.exit is None:
                 self.server.say({"kill": self.child.pid})
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.server.clear_folder()
         return self.outcome()
 
     def hand_over(self) -> None:
@@ -165,7 +176,7 @@ class Supervision:
         order = {
             "entrypoint": self.work.entrypoint,
             "job": dict(self.work.job),
-            "env": {"TMPDIR": self.folder, **self.work.env},
+            "env": {"TMPDIR": self.server.folder, **self.work.env},
             "limits": limits_of(self.work),
             "last": self.work.session is None or self.work.session_ends,
         }

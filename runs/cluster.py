@@ -11,6 +11,7 @@ import pickle
 import select
 import signal
 import socket
+import threading
 from multiprocessing import util
 from typing import Any
 
@@ -34,9 +35,16 @@ def is_draining() -> bool:
 
 
 class SocketQueue:
-    """A queue the kernel keeps: each message goes whole to one reader, and no lock outlives a killed one."""
+    """A queue the kernel keeps: each message goes whole to one reader, and no lock outlives a killed one.
+
+    The sentinel makes its queues right after it has reset its signals, and forks everything else afterwards: the
+    place to make the cluster deaf to a SIGTERM for the whole process group (systemd's, a container's). The process
+    that started it decides when it stops, and its death ends it.
+    """
 
     def __init__(self, maxsize: int = 0, **_: Any) -> None:
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.reader, self.writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if maxsize:
             self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, max(4608, 1500 * maxsize))
@@ -102,7 +110,8 @@ class EmbeddedCluster:
     def stop(self, drain_seconds: float, kill_after: float = 10.0) -> None:
         """Claim no more; wait for running blocks; then give them back; in the end, end whatever is left."""
         _phase.value = 1
-        self.cluster.stop_event.set()
+        # In a thread: setting the event waits for its waiter, for ever if that was killed.
+        threading.Thread(target=self.cluster.stop_event.set, daemon=True).start()
         bell.ring("queue")
         if not self.wait(drain_seconds):
             _phase.value = 2

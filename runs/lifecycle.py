@@ -17,7 +17,10 @@ from runs import admission, events
 from runs.models import BlockRun, Origin, PipelineRun, Worker
 from runs.readiness import PLAIN_RULES, Node, settle
 from runs.retries import delay_before_next
-from runs.states import RUN_FINISHED, BlockStatus, RunStatus
+from runs.states import BLOCK_FINISHED, RUN_FINISHED, BlockStatus, RunStatus
+
+
+CLAIM_TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +103,8 @@ def start(run: PipelineRun, moment: datetime) -> bool:
         if not run.move_to(RunStatus.RUNNING, started_at=moment, deadline_at=deadline, reason=""):
             return False
         events.note(run, "started", moment)
-        advance(run, moment)
+        if advance(run, moment):
+            events.publish_work()
     return True
 
 
@@ -115,10 +119,11 @@ def claim_next(worker: Worker, moment: datetime, *, run: PipelineRun | None = No
     queued = BlockRun.objects.queued()
     if run is not None:
         queued = queued.filter(pipeline_run=run)
-    for block_run in queued[:5]:
-        if take(block_run, worker, moment):
+    for _ in range(CLAIM_TRIES):
+        block_run = queued.first()
+        if block_run is None or take(block_run, worker, moment):
             return block_run
-    return None
+    return None  # many are taking at once: the next look finds what they leave
 
 
 def finish_block(
@@ -134,11 +139,14 @@ def finish_block(
         run = lock(block_run.pipeline_run_id)
         if not record(run, block_run, outcome, moment):
             return None
-        advance(run, moment, finished=block_run)
+        queued = advance(run, moment, finished=block_run)
         events.publish_run(run.pk)
-        if next_for is None or run.status != RunStatus.RUNNING:
-            return None
-        return claim_next(next_for, moment, run=run)
+        following = None
+        if next_for is not None and run.status == RunStatus.RUNNING:
+            following = claim_next(next_for, moment, run=run)
+        if queued > (following is not None):  # this worker needs no bell for what it takes itself
+            events.publish_work()
+        return following
 
 
 def cancel(run: PipelineRun, *, moment: datetime, reason: str, by: str = "") -> bool:
@@ -171,7 +179,8 @@ def retry(
             return False
         events.note(run, "retried", moment, f"by {by}" if by else "", blocks=sorted(chosen))
         settle_all(run, moment)
-        queue_ready(run, moment)
+        if queue_ready(run, moment):
+            events.publish_work()
         events.publish_run(run.pk)
     return True
 
@@ -256,7 +265,7 @@ def plan_blocks(
                 hint=f"Its blocks are: {names}.",
                 code="unknown_block",
             )
-    present = {entry["uuid"] for entry in entries}
+    present = {entry["uuid"]: entry for entry in entries}
     return [
         BlockRun(
             pipeline_run=run,
@@ -269,12 +278,17 @@ def plan_blocks(
             downstream=[uuid for uuid in entry["downstream"] if uuid in present],
             pending=sum(uuid in present for uuid in entry["upstream"]),
             trigger_rule=entry["trigger_rule"],
-            config={**entry, "skip_sensor": skip_sensors},
+            config={**entry, "skip_sensor": skip_sensors, "plain_below": has_plain_rules_below(entry, present)},
             executor=known_executor(entry["executor_type"]) if entry["executor_type"] else run.executor,
             timeout=timedelta(seconds=entry["timeout"]) if entry["timeout"] else None,
         )
         for position, entry in enumerate(entries)
     ]
+
+
+def has_plain_rules_below(entry: Mapping[str, Any], present: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether, when this block completes, counting is enough to know what is ready."""
+    return all(present[uuid]["trigger_rule"] in PLAIN_RULES for uuid in entry["downstream"] if uuid in present)
 
 
 def start_at_once(run: PipelineRun, block_runs: Sequence[BlockRun], moment: datetime) -> None:
@@ -292,7 +306,7 @@ def start_at_once(run: PipelineRun, block_runs: Sequence[BlockRun], moment: date
 
 def lock(run_id: int) -> PipelineRun:
     """Return the run, its row held until the commit: blocks of one run finish in turn."""
-    return PipelineRun.objects.select_for_update().get(pk=run_id)
+    return PipelineRun.objects.select_for_update().defer("variables", "variable_origins", "event").get(pk=run_id)
 
 
 def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
@@ -383,22 +397,23 @@ def fail(
     return moved
 
 
-def advance(run: PipelineRun, moment: datetime, *, finished: BlockRun | None = None) -> None:
-    """Queue every block whose time has come and end the run after its last block. Under the run's lock."""
-    if run.status in RUN_FINISHED:
-        return
-    if finished is not None and not finished.is_finished:
-        return
-    if finished is not None and finished.status == BlockStatus.COMPLETED:
-        below = run.block_runs.filter(block_uuid__in=finished.downstream)
-        if finished.downstream:
-            below.filter(pending__gt=0).update(pending=F("pending") - 1)
-        if below.exclude(trigger_rule__in=PLAIN_RULES).exists():
-            settle_all(run, moment)
+def advance(run: PipelineRun, moment: datetime, *, finished: BlockRun | None = None) -> int:
+    """Queue every block whose time has come and end the run after its last block. Under the run's lock.
+
+    Returns how many block runs were queued; the caller rings.
+    """
+    if run.status in RUN_FINISHED or (finished is not None and not finished.is_finished):
+        return 0
+    is_open = False  # something is known to be still to run
+    if finished is not None and finished.status == BlockStatus.COMPLETED and finished.config.get("plain_below"):
+        below = run.block_runs.filter(block_uuid__in=finished.downstream, status=BlockStatus.INITIAL, pending__gt=0)
+        is_open = bool(finished.downstream and below.update(pending=F("pending") - 1))
     else:
         settle_all(run, moment)
-    queue_ready(run, moment)
-    finish_if_done(run, moment)
+    queued = queue_ready(run, moment)
+    if not is_open and not queued:
+        finish_if_done(run, moment)
+    return queued
 
 
 def settle_all(run: PipelineRun, moment: datetime) -> None:
@@ -421,21 +436,23 @@ def settle_all(run: PipelineRun, moment: datetime) -> None:
             if pending != row.pending:
                 run.block_runs.filter(pk=row.pk).update(pending=pending)
     failed = any(row.status == BlockStatus.FAILED for row in rows.values())
-    if failed and not run.allow_blocks_to_fail and not tolerates_failure(rows.values()):
+    still_open = [row for uuid, row in rows.items() if moves.get(uuid, row.status) not in BLOCK_FINISHED]
+    if failed and not run.allow_blocks_to_fail and not any(asks_for_failures(row) for row in still_open):
         end_blocks(run, moment, "another block of the run failed")
 
 
-def tolerates_failure(rows: Any) -> bool:
-    """A block that is still to run asked to run after failures: then the run goes on."""
-    return any(not row.is_finished and row.trigger_rule not in ("all_success", "none_failed") for row in rows)
+def asks_for_failures(row: BlockRun) -> bool:
+    """A block that is to run after failures keeps the run going until it has."""
+    return row.trigger_rule not in ("all_success", "none_failed")
 
 
-def queue_ready(run: PipelineRun, moment: datetime) -> None:
-    slots = admission.free_slots(run)
+def queue_ready(run: PipelineRun, moment: datetime) -> int:
+    """Queue the blocks that wait for nothing more, as far as there are slots; return how many."""
     ready = run.block_runs.filter(status=BlockStatus.INITIAL, pending=0)
-    ids = list(ready.order_by("priority", "position").values_list("pk", flat=True)[:slots])
-    if ids and BlockRun.objects.filter(pk__in=ids).move_to(BlockStatus.INITIAL, BlockStatus.QUEUED, queued_at=moment):
-        events.publish_work()
+    ids = list(ready.order_by("priority", "position").values_list("pk", flat=True)[: admission.free_slots(run)])
+    if not ids:
+        return 0
+    return BlockRun.objects.filter(pk__in=ids).move_to(BlockStatus.INITIAL, BlockStatus.QUEUED, queued_at=moment)
 
 
 def finish_if_done(run: PipelineRun, moment: datetime) -> None:

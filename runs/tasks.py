@@ -2,6 +2,7 @@
 
 import logging
 import os
+from multiprocessing import util
 
 from django.db import close_old_connections
 from django.utils import timezone
@@ -28,6 +29,7 @@ def process() -> WorkerProcess:
     if _process is None or _process[0] != os.getpid():
         made = WorkerProcess(timezone.now, cluster.is_stopping, cluster.is_draining)
         _process = (os.getpid(), made)
+        util.Finalize(None, made.close, exitpriority=10)
     return _process[1]
 
 

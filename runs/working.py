@@ -1,6 +1,7 @@
 """What a worker process does: claim a block run, have it executed, record the outcome, go on with what became ready."""
 
 import logging
+import signal
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -18,6 +19,7 @@ from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 HOPS = 8  # blocks of one run in a row before other runs have their turn
+STOP_SHOWS_AFTER = 0.5  # seconds
 PATIENCE = 60.0  # seconds to try again while the database does not answer
 
 
@@ -30,6 +32,7 @@ class WorkerProcess:
         self.clock, self.stopping, self.draining = clock, stopping, draining
         self.executors: dict[str, Executor] = {}
         self.row: Worker | None = None
+        self.known_run: PipelineRun | None = None
 
     @property
     def worker(self) -> Worker:
@@ -49,9 +52,10 @@ class WorkerProcess:
 
     def go_on(self, block_run: BlockRun | None, only: PipelineRun | None = None) -> int:
         done = hops = 0
+        self.known_run = None
         while not self.stopping():
             if block_run is None:
-                hops = 0
+                hops, self.known_run = 0, None
                 block_run = persist(lambda: lifecycle.claim_next(self.worker, self.clock(), run=only))
             if block_run is None:
                 break
@@ -66,7 +70,7 @@ class WorkerProcess:
 
     def execute(self, block_run: BlockRun, hops: int = 1) -> BlockRun | None:
         """Execute a claimed block run; return the block run claimed next (work-first), if any."""
-        run = PipelineRun.objects.select_related("pipeline", "version").get(pk=block_run.pipeline_run_id)
+        run = self.run_of(block_run)
         work = jobs.work_for(block_run, run)
         log_path = logs.path(run.pk, block_run.pk, block_run.attempt)
         secrets = tuple(value for value in work.job["secrets"].values() if len(value) >= 8)
@@ -80,10 +84,18 @@ class WorkerProcess:
             log.close()
         if outcome is None:  # it goes on elsewhere and reports by itself
             return None
+        if outcome.exit == -signal.SIGTERM and outcome.verdict is Verdict.FAILED and self.stops_now():
+            outcome = Outcome(verdict=Verdict.HANDED_BACK)
         more = (run.in_one_process or hops < HOPS) and not self.stopping()
         following = self.finish(block_run, outcome, more)
         events.publish_log(block_run.pk, log.size)  # open pages read on to the end
         return following
+
+    def run_of(self, block_run: BlockRun) -> PipelineRun:
+        """Its run, read once for blocks in a row: what a block needs of it does not change while it goes on."""
+        if self.known_run is None or self.known_run.pk != block_run.pipeline_run_id:
+            self.known_run = PipelineRun.objects.select_related("pipeline").get(pk=block_run.pipeline_run_id)
+        return self.known_run
 
     def finish(self, block_run: BlockRun, outcome: Outcome, more: bool) -> BlockRun | None:
         next_for = self.worker if more else None
@@ -94,8 +106,16 @@ class WorkerProcess:
             self.executors[name] = registry.make(name)
         return self.executors[name]
 
+    def stops_now(self) -> bool:
+        """Tell whether a SIGTERM that a block died of was meant for all of us: then it did not fail."""
+        time.sleep(STOP_SHOWS_AFTER)
+        return self.stopping()
+
     def lost(self, block_run: BlockRun) -> None:
         """The process that forks our children died under the block: as if this worker had."""
+        if self.stopping():
+            self.give_back(block_run)
+            return
         logger.warning("the fork server ended while block run %s ran", block_run.pk)
         persist(lambda: recovery.take_back(block_run, self.clock()))
 
