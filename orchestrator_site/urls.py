@@ -6,6 +6,9 @@ from django.urls import include, path
 
 from orchestrator_site import pipeline_pages, views
 
+admin.site.site_title = admin.site.site_header = "Orchestrator"
+admin.site.index_title = "Administration"
+
 pipelines = [
     path("", pipeline_pages.index, name="list"),
     path("<str:uuid>/", pipeline_pages.detail, name="detail"),

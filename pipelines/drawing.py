@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-NODE_WIDTH, NODE_HEIGHT = 188, 42
-LAYER_GAP, NODE_GAP, LANE_GAP = 52, 14, 18  # between layers; between blocks; around an edge that passes a layer
+NODE_WIDTH, NODE_HEIGHT = 184, 38
+LAYER_GAP, NODE_GAP, LANE_GAP = 42, 10, 16  # between layers; between blocks; around an edge that passes a layer
 MARGIN = 8
 SWEEPS = 12
-LABEL_LENGTH = 21
+LABEL_LENGTH = 19
 
 
 @dataclass(frozen=True, kw_only=True)

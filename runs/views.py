@@ -56,7 +56,8 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "variables": [
             (name, value, run.variable_origins.get(name, "")) for name, value in sorted(run.variables.items())
         ],
-        "block": chosen,
+        "chosen": chosen,
+        "chosen_uuid": chosen.block_uuid if chosen else "",
         "log": log_of(chosen, request.GET.get("attempt")) if chosen else None,
         "can_cancel": not run.is_finished,
         "can_retry": run.status in (RunStatus.FAILED, RunStatus.CANCELLED),

@@ -41,11 +41,11 @@ def whole(message: str, **options: Any) -> forms.IntegerField:
     return forms.IntegerField(required=False, error_messages=wrong, **options)
 
 
-def wall_clock() -> forms.DateTimeField:
+def wall_clock(label: str) -> forms.DateTimeField:
     """A local time of the schedule's own zone; the zone is put on in `clean`."""
     widget = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
     formats = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"]
-    return NaiveDateTimeField(required=False, widget=widget, input_formats=formats)
+    return NaiveDateTimeField(label=label, required=False, widget=widget, input_formats=formats)
 
 
 class NaiveDateTimeField(forms.DateTimeField):
@@ -90,8 +90,8 @@ class ScheduleForm(forms.Form):
         widget=forms.TextInput(attrs={"list": "zones", "spellcheck": "false"}),
         error_messages={"required": "Use an IANA name such as Europe/Berlin, or UTC."},
     )
-    start_time = wall_clock()
-    end_time = wall_clock()
+    start_time = wall_clock("Not before")
+    end_time = wall_clock("Not after")
     description = forms.CharField(
         required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 2}), help_text="What it is for."
     )

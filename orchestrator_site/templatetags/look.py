@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django import template
+from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -66,6 +67,13 @@ ORIGIN_ICONS = {
 
 def look_of(state: str) -> Look:
     return STATES.get(state, Look("idle", "circle", state.replace("_", " ")))
+
+
+@register.simple_tag(takes_context=True)
+def here(context: Context) -> str:
+    """Return the name of the part of the site that the page belongs to; "" for an unknown address."""
+    match = getattr(context.get("request"), "resolver_match", None)
+    return (match.namespace or match.url_name or "") if match else ""
 
 
 @register.simple_tag
@@ -215,6 +223,11 @@ def ticking(since: datetime | None, until: datetime | None = None, now: datetime
     )
 
 
+@register.simple_tag
+def origin_icon(name: str) -> SafeString:
+    return icon(ORIGIN_ICONS.get(name, "circle"), name)
+
+
 @register.filter
 def duration(value: timedelta | float | None) -> str:
     """Return "0.42 s", "12.3 s", "4 min 05 s", "2 h 07 min" or "3 d 4 h"; seconds or a timedelta in."""
@@ -251,8 +264,10 @@ def wall(instant: Instant) -> str:
 
 
 @register.filter
-def utc_clock(value: datetime) -> str:
-    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
+def utc_clock(instant: Instant) -> str:
+    """Return the UTC of an instant; its date only where it differs from the local one."""
+    same_day = instant.utc.date() == instant.local.date()
+    return instant.utc.strftime("%H:%M" if same_day else "%m-%d %H:%M")
 
 
 @register.filter
@@ -266,6 +281,12 @@ def size(value: float | None) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
         amount /= 1000
     raise AssertionError("unreachable")
+
+
+@register.filter
+def rows(outputs: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many rows a block's outputs have, each: "12 + 3"; a dash where none counts rows."""
+    return " + ".join(f"{output['rows']:,}" for output in outputs if output.get("rows") is not None) or "–"
 
 
 @register.filter

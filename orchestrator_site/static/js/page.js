@@ -53,6 +53,10 @@ addEventListener("submit", (event) => {
 addEventListener("pageshow", () => { for (const button of document.querySelectorAll("form button:disabled")) button.disabled = false; });
 
 document.addEventListener("htmx:afterSwap", () => { showTimes(); keepLogs(); });
+for (const graph of document.querySelectorAll(".graph")) {
+  const box = graph.querySelector("[aria-current] .box");
+  if (box) graph.scrollTo(box.x.baseVal.value - graph.clientWidth / 2 + 90, box.y.baseVal.value - graph.clientHeight / 2 + 20);
+}
 for (const dialog of document.querySelectorAll("dialog[data-open]")) dialog.showModal();
 showTimes();
 setInterval(showTimes, 1000);
