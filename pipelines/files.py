@@ -157,6 +157,6 @@ def refuse_merge_marks(text: str, relative: str) -> None:
             raise FileFault("This looks like an unresolved merge.", file=relative, line=number, hint=hint)
 
 
-def shown(text: str) -> str:
+def shown(text: str, limit: int = 80) -> str:
     """Shorten a name or value for a message, with nothing in it that could confuse the reader."""
-    return "".join(char if char.isprintable() else "?" for char in text[:80]) + ("…" if len(text) > 80 else "")
+    return "".join(char if char.isprintable() else "?" for char in text[:limit]) + ("…" if len(text) > limit else "")

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from pipelines.files import shown
 from pipelines.refusal import Refusal
 
 TEMPLATE = Path(__file__).parent / "new_project"
@@ -21,24 +22,34 @@ def create_project(path: Path) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{path.name[:50]}-", dir=path.parent))
         try:
-            files = [copy(source, made) for source in sorted(TEMPLATE.rglob("*")) if source.is_file()]
-            made.chmod(0o755)
-            os.rename(made, path)  # an empty folder is replaced; one that was filled meanwhile is not
+            files = sorted(copy(source, made) for source in TEMPLATE.rglob("*") if source.is_file())
+            settle(made, path)
         except BaseException:
             shutil.rmtree(made)
             raise
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
         hint = "Name a new folder in a place that can be written."
-        raise Refusal(f"{path} cannot be made ({reason}).", field="path", hint=hint) from None
+        raise Refusal(f"{shown(str(path), 200)} cannot be made ({reason}).", field="path", hint=hint) from None
     return files
+
+
+def settle(made: Path, path: Path) -> None:
+    """Let `made` become `path`; an empty folder that is there is filled, as somebody may stand in it."""
+    if not path.is_dir():
+        made.chmod(0o755)
+        os.rename(made, path)
+        return
+    for child in made.iterdir():
+        os.rename(child, path / child.name)
+    made.rmdir()
 
 
 def refuse_occupied(path: Path) -> None:
     try:
         is_occupied = os.path.lexists(path) and (not path.is_dir() or any(path.iterdir()))
-    except (OSError, ValueError) as error:
-        raise Refusal(f"{str(path)[:200]!r} cannot be looked at ({error}).", field="path") from None
+    except OSError as error:
+        raise Refusal(f"{shown(str(path), 200)} cannot be looked at ({error.strerror}).", field="path") from None
     if is_occupied:
         what = "is not empty" if path.is_dir() else "is a file"
         raise Refusal(f"{path} {what}.", field="path", hint="Name a new or an empty folder; nothing was changed.")
