@@ -10,12 +10,31 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pipelines import block_code, calls, compat, decorators, failures, formats, variables
+from pipelines import (
+    block_code,
+    calls,
+    compat,
+    decorators,
+    failures,
+    formats,
+    previews,
+    storage,
+    typed_json,
+    variables,
+)
 from pipelines.failures import BlockError
 
 Result = dict[str, Any]
 
 RUNNABLE = ("data_loader", "transformer", "data_exporter", "custom", "sensor")
+REHEARSAL = """
+if 'custom' not in globals():
+    from mage_ai.data_preparation.decorators import custom
+
+@custom
+def work(*args, **kwargs):
+    return {'rows': [1]}
+"""
 MOMENTS = (
     "execution_date",
     "interval_start_datetime",
@@ -41,6 +60,23 @@ def run_block(job: Mapping[str, Any]) -> Result:
         sys.stdout.flush()
         os._exit(0 if result["verdict"] == "completed" else 1)
     return result
+
+
+def rehearse() -> None:
+    """Do in memory what running a block does, in a process that was forked ahead of need and waits for its job.
+
+    A forked process copies each page of memory when it first touches it. Rehearsing does that before the job comes,
+    which is about half of what a trivial block takes. Leaves nothing on disk.
+    """
+    block = {"uuid": "rehearsal", "type": "custom", "upstream": []}
+    job = {"pipeline_uuid": "", "block": block, "upstream": [], "variables": {}, "context": {}}
+    namespace: dict[str, Any] = dict(decorators.DECORATORS)
+    exec(compile(REHEARSAL, "<rehearsal>", "exec", dont_inherit=True), namespace)  # noqa: S102 - our own words
+    value = _call_with_upstream(_decorated_function(block, namespace), job, keyword_arguments(job))
+    text, tagged = typed_json.dumps(value)
+    storage.write(os.devnull, text.encode("ascii"))
+    typed_json.loads(storage.read(os.devnull) or text, tagged=tagged)
+    previews.describe(value)
 
 
 def _run(job: Mapping[str, Any]) -> Result:

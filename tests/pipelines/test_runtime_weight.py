@@ -133,3 +133,33 @@ def test_running_a_trivial_block_takes_less_than_a_millisecond(shop: BlockProjec
         return perf_counter() - start
 
     assert min(seconds(job) for job in jobs) < 0.001
+
+
+def test_a_rehearsal_leaves_nothing_behind(shop: BlockProject) -> None:
+    script = """
+        import json, os, sys
+        from pipelines import compat, runtime
+        before = set(sys.modules), list(sys.path), list(sys.meta_path), os.getcwd()
+        changes = []
+
+        def watch(event, arguments):
+            if event in ('open', 'os.mkdir'):
+                changes.append(arguments[0])
+
+        sys.addaudithook(watch)
+        runtime.rehearse()
+        assert (set(sys.modules), list(sys.path), list(sys.meta_path), os.getcwd()) == before
+        assert set(changes) == {'/dev/null'}, changes
+        assert not compat._job
+        """
+    path = shop.write("rehearsal.py", script)
+
+    subprocess.run([sys.executable, path], env={"PYTHONPATH": str(ROOT)}, cwd=ROOT, timeout=60, check=True)
+
+
+def test_a_rehearsed_process_runs_its_block(shop: BlockProject) -> None:
+    from pipelines.runtime import rehearse
+
+    rehearse()
+
+    assert value_of(shop.run("@data_loader\ndef load(): return 1")) == 1
