@@ -63,8 +63,8 @@ class MageTrigger(APIView):
 
 
 def find(schedule_id: str) -> PipelineSchedule:
-    found = PipelineSchedule.objects.select_related("pipeline").filter(pk=int(schedule_id))
-    schedule = found.filter(schedule_type=ScheduleType.API).first()
+    found = PipelineSchedule.objects.ready_to_start().filter(pk=int(schedule_id), schedule_type=ScheduleType.API)
+    schedule = found.first()
     if schedule is None:
         raise NotFound("There is no such API trigger.")
     return schedule

@@ -60,6 +60,10 @@ class PipelineScheduleQuerySet(models.QuerySet["PipelineSchedule"]):
         """Active schedules that were set aside because their pipeline's folder was gone."""
         return self.filter(is_active=True, next_due_at=None, problem=PIPELINE_GONE)
 
+    def ready_to_start(self) -> Self:
+        """With all that a run needs, in one query; without the text of the code files, which may be long."""
+        return self.select_related("pipeline__current_version").defer("pipeline__current_version__files")
+
     def for_list(self) -> Self:
         return self.select_related("pipeline").order_by("pipeline__uuid", "name", "id")
 

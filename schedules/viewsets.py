@@ -203,7 +203,7 @@ class OccurrenceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resour
 
 
 def find(schedule_id: str) -> PipelineSchedule:
-    schedule = PipelineSchedule.objects.select_related("pipeline").filter(pk=int(schedule_id)).first()
+    schedule = PipelineSchedule.objects.ready_to_start().filter(pk=int(schedule_id)).first()
     if schedule is None:
         raise Refusal(f"There is no trigger {schedule_id}.", code="unknown_schedule")
     return schedule
