@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -57,7 +58,8 @@ def run_block(job: Mapping[str, Any]) -> Result:
         result = _failed(failures.from_exception(error, job["project"]))
     if os.getpid() != process:
         # User code forked and let the copy run on; only the original may answer for the block.
-        sys.stdout.flush()
+        with suppress(ValueError, OSError):  # it may have been closed
+            sys.stdout.flush()
         os._exit(0 if result["verdict"] == "completed" else 1)
     return result
 
