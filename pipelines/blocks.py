@@ -169,7 +169,7 @@ def check_code(block: Block, source: TextFile) -> set[str]:
     if block.executable and len(marked) > 1:
         message = f"block {block.uuid} has {len(marked)} functions marked {mark}; keep one"
         raise FileFault(message, file=source.path, line=marked[1][1])
-    return secrets_in(tree)
+    return secrets_in(tree) if "secret" in source.text else set()
 
 
 def parse_code(source: TextFile) -> ast.Module:

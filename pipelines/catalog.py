@@ -51,10 +51,10 @@ class Row(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What this process found on disk when it last wrote, or found written, the row."""
+    """What this process last saw of a pipeline on disk, and its row as it was then."""
 
+    seen: Seen
     fingerprint: str
-    files: tuple[str, ...]
     row: Row
 
 
@@ -70,7 +70,7 @@ def refresh(root: Path) -> Changes:
     root = root.absolute()
     uuids = pipeline_uuids(root)
     rows = {row[0]: Row(*row) for row in Pipeline.objects.values_list(*Row._fields)}
-    remember_files(root, [rows[uuid] for uuid in uuids if uuid in rows and (str(root), uuid) not in _known])
+    remember(root, [rows[uuid] for uuid in uuids if uuid in rows and (str(root), uuid) not in _known])
     stale = stale_among(root, uuids, rows)
     changes = Changes(removed=remove(set(rows).difference(uuids), rows))
     if stale:
@@ -87,31 +87,34 @@ def refresh(root: Path) -> Changes:
 def stale_among(root: Path, uuids: Iterable[str], rows: Mapping[str, Row]) -> list[str]:
     """Return the pipelines whose files are not as the database, or this process, last saw them."""
     stamps: dict[str, Stamp | None] = {}  # files that pipelines share are looked at once
+    prefix = f"{root}/"
     stale = []
     for uuid in uuids:
         row, known = rows.get(uuid), _known.get((str(root), uuid))
         if row is None or known is None or not row.is_present:
             stale.append(uuid)
             continue
-        for path in known.files:
+        for path in known.seen:
             if path not in stamps:
-                stamps[path] = stamp_of(f"{root}/{path}")
-        now = fingerprint({path: stamps[path] for path in known.files})
-        # The second holds where another host's copy of the same files has other times: the row has its fingerprint.
-        if now != row.fingerprint and (now != known.fingerprint or row[2:] != known.row[2:]):
+                stamps[path] = stamp_of(prefix + path)
+        is_same = all(stamps[path] == stamp for path, stamp in known.seen.items())
+        # The row has the fingerprint of whoever wrote it last; another host's copy of the same files has other times.
+        if not (is_same and (row.fingerprint == known.fingerprint or row[2:] == known.row[2:])):
             stale.append(uuid)
     return stale
 
 
-def remember_files(root: Path, rows: list[Row]) -> None:
+def remember(root: Path, rows: list[Row]) -> None:
     """Learn from the versions which files to look at, in one query: a new process need not read the project."""
     valid = {row.current_version_id: row for row in rows if row.is_valid and row.current_version_id}
     versions = PipelineVersion.objects.filter(pk__in=valid) if len(valid) < 500 else PipelineVersion.objects.all()
     for pk, graph in versions.values_list("pk", "graph") if valid else ():
         if row := valid.get(pk):
             files = {block["file"] for block in graph["blocks"] if block["file"]}
-            paths = tuple(sorted({PROJECT_FILE, metadata_path(row.uuid), *files}))
-            _known[str(root), row.uuid] = Known("", paths, row)
+            paths = {PROJECT_FILE, metadata_path(row.uuid), *files}
+            seen = {path: stamp_of(f"{root}/{path}") for path in paths}
+            if fingerprint(seen) == row.fingerprint:
+                _known[str(root), row.uuid] = Known(seen, row.fingerprint, row)
 
 
 def fingerprint(seen: Seen) -> str:
@@ -146,7 +149,7 @@ def mirror(uuid: str, found: Definition | BrokenPipeline) -> tuple[Known, bool]:
         setattr(pipeline, name, value)
     pipeline.save(update_fields=[*values, "fingerprint", "updated_at"])
     row = Row(uuid, pipeline.fingerprint, True, pipeline.is_valid, pipeline.current_version_id)
-    return Known(pipeline.fingerprint, tuple(sorted(found.seen)), row), differs
+    return Known(found.seen, pipeline.fingerprint, row), differs
 
 
 def remove(uuids: set[str], rows: Mapping[str, Row]) -> list[str]:

@@ -5,6 +5,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from pipelines.refusal import Refusal
 
@@ -36,8 +37,7 @@ class MissingFile(FileFault):
     """The file does not exist."""
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """Size and time of change of a file as it was when it was opened: tells later whether to read it again."""
 
     size: int

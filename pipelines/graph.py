@@ -3,7 +3,7 @@
 import difflib
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -65,7 +65,7 @@ class Block:
         return cls(**known | {key: tuple(known[key]) for key in TUPLES & known.keys()})
 
 
-FIELDS = frozenset(each.name for each in fields(Block))
+FIELDS = tuple(each.name for each in fields(Block))
 TUPLES = frozenset({"upstream", "callbacks", "conditions", "secrets"})
 
 
@@ -131,7 +131,7 @@ class Graph:
         """Return it as JSON: every field of each block, and what it has downstream, and whether it is executable."""
         return {
             "blocks": [
-                jsonable(asdict(block))
+                {name: jsonable(getattr(block, name)) for name in FIELDS}
                 | {"downstream": list(self._downstream[block.uuid]), "executable": block.executable}
                 for block in self.blocks
             ]

@@ -114,7 +114,7 @@ def pipeline_uuids(root: Path) -> tuple[str, ...]:
         raise Refusal(f"{root} {kind}.", field="project", hint=hint, code="unknown_project") from None
     except OSError as error:
         raise Refusal(f"{root}/pipelines cannot be read ({error.strerror}).", field="project") from None
-    return tuple(sorted(name for name in names if is_storable(name) and os.path.lexists(root / metadata_path(name))))
+    return tuple(sorted(name for name in names if is_storable(name) and os.path.lexists(f"{root}/{metadata_path(name)}")))
 
 
 def is_storable(name: str) -> bool:
