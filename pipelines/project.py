@@ -114,11 +114,15 @@ def pipeline_uuids(root: Path) -> tuple[str, ...]:
         raise Refusal(f"{root} {kind}.", field="project", hint=hint, code="unknown_project") from None
     except OSError as error:
         raise Refusal(f"{root}/pipelines cannot be read ({error.strerror}).", field="project") from None
-    return tuple(sorted(name for name in names if is_storable(name) and os.path.lexists(f"{root}/{metadata_path(name)}")))
+    return tuple(name for name in sorted(names) if is_storable(name) and has_metadata(root, name))
 
 
 def is_storable(name: str) -> bool:
     return len(name) <= 200 and name.isprintable()  # a name that is not UTF-8 is not printable either
+
+
+def has_metadata(root: Path, uuid: str) -> bool:
+    return os.path.lexists(f"{root}/{metadata_path(uuid)}")  # a broken symlink too: it is told as a problem
 
 
 def metadata_path(uuid: str) -> str:
