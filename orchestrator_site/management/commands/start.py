@@ -37,6 +37,8 @@ class Command(RefusingCommand):
         "an administrator are made, whose password is printed once."
     )
 
+    requires_system_checks = []
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("project", nargs="?", help="folder of the project (default: ORCHESTRATOR_PROJECT)")
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
@@ -55,8 +57,6 @@ class Command(RefusingCommand):
         workers = checked_workers(options["workers"], kind)
         project = use_project(options["project"])
         listener = open_listener(options["host"], options["port"]) if kind in ("all", WEB) else None
-        self.stdout.write(f"Orchestrator {settings.VERSION}")
-        self.stdout.write(f"  data      {settings.DATA_DIR}")
         self.set_up(project, with_administrator=listener is not None)
         connections.close_all()
         replace_this_process(plan_for(kind, workers, listener, reload=options["reload"]))
@@ -66,6 +66,8 @@ class Command(RefusingCommand):
         tables.bring_up_to_date()
         catalog.refresh(project)
         triggers_yaml.sync(project, timezone.now())
+        self.stdout.write(f"Orchestrator {settings.VERSION}")
+        self.stdout.write(f"  data      {settings.DATA_DIR}")
         self.stdout.write(f"  project   {project} ({count_what_there_is()})")
         if with_administrator and (password := make_first_administrator()):
             self.stdout.write(f"  sign in   as admin with the password {password}  (shown only this once)")
