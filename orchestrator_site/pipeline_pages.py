@@ -36,7 +36,7 @@ def index(request: HttpRequest) -> HttpResponse:
             {
                 "pipeline": pipeline,
                 "strip": strips[pipeline.pk],
-                "last": (strips[pipeline.pk] or [None])[-1],
+                "last": strips[pipeline.pk][-1] if strips[pipeline.pk] else None,
                 "schedules": due[pipeline.pk],
                 "start": StartForm.fresh(),
             }

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.http import QueryDict
@@ -13,7 +14,7 @@ from runs.forms import JSONObjectField
 from schedules.decisions import Settings
 from schedules.models import PipelineSchedule, ScheduleType, Source
 from schedules.serializers import entity_tag
-from schedules.timetable import read_zone
+from schedules.timetable import Timetable, parse, read_zone
 from schedules.triggers import change, create
 
 YEAR = 31_536_000
@@ -147,9 +148,8 @@ class ScheduleForm(forms.Form):
             return found
         for name in ("start_time", "end_time"):
             if wall := found.get(name):
-                moment = wall.replace(tzinfo=zone).astimezone(UTC)
-                found[name] = moment
-                back = moment.astimezone(zone)
+                found[name] = instant_of(wall, zone)
+                back = found[name].astimezone(zone)
                 if back.replace(tzinfo=None) != wall:
                     self.add_error(name, f"{wall:%H:%M} does not exist in {zone.key} on that day; use {back:%H:%M}.")
         return found
@@ -170,7 +170,7 @@ class ScheduleForm(forms.Form):
             assert self.schedule is not None
             self.is_stale = True
             self.add_error(None, str(stale))
-            self.data = {**self.data.dict(), "tag": entity_tag(self.schedule)}
+            self.data = {**{name: self.data[name] for name in self.data}, "tag": entity_tag(self.schedule)}
             return None
         except Refusal as refusal:
             name = refusal.field.removeprefix("settings.").partition(".")[0]
@@ -203,6 +203,25 @@ class ScheduleForm(forms.Form):
             "sla": timedelta(seconds=found["sla"]) if found["sla"] else None,
             "settings": others | shown,
         }
+
+
+def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant of a wall clock in a zone: the first pass of a repeated time, after the gap of a missing one."""
+    return wall.replace(tzinfo=zone).astimezone(UTC)
+
+
+def typed_timetable(typed: QueryDict) -> Timetable:
+    """Read the rule in a form that is not finished; raises `InvalidSchedule`. Times that make no sense yet count not."""
+    zone = typed.get("timezone", "")[:100] or "UTC"
+    limits: dict[str, datetime | None] = {}
+    for name in ("start_time", "end_time"):
+        try:
+            wall = ScheduleForm.base_fields[name].clean(typed.get(name, ""))
+        except forms.ValidationError:
+            wall = None
+        limits[name] = instant_of(wall, read_zone(zone)) if wall else None
+    interval = typed.get("schedule_interval", "")[:300]
+    return parse(interval, zone, start=limits["start_time"], end=limits["end_time"])
 
 
 def values_of(schedule: PipelineSchedule) -> dict[str, Any]:

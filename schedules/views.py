@@ -17,7 +17,7 @@ from runs.forms import StartForm, start_once
 from runs.models import Origin, PipelineRun
 from runs.views import is_refresh, with_progress
 from schedules import scheduler, timetable, triggers
-from schedules.forms import ScheduleForm
+from schedules.forms import ScheduleForm, typed_timetable
 from schedules.models import PipelineSchedule, ScheduleType, Source
 
 PAGE, LEDGER, RUNS, UPCOMING = 100, 50, 15, 10
@@ -81,13 +81,12 @@ def edit(request: HttpRequest, schedule_id: int) -> HttpResponse:
 @require_GET
 def preview(request: HttpRequest) -> HttpResponse:
     """The next moments of what is being typed, or what is wrong with it."""
-    typed, zone = request.GET.get("schedule_interval", "")[:300], request.GET.get("timezone", "UTC")[:100]
-    context: dict[str, Any] = {"now": timezone.now()}
+    context: dict[str, Any] = {"now": timezone.now(), "zone": request.GET.get("timezone", "")[:100] or "UTC"}
     try:
-        plan = timetable.parse(typed, zone or "UTC")
-        context |= {"words": plan.describe(), "upcoming": plan.upcoming(context["now"], UPCOMING), "zone": zone}
+        plan = typed_timetable(request.GET)
+        context |= {"words": plan.describe(), "upcoming": plan.upcoming(context["now"], UPCOMING)}
     except Refusal as refusal:
-        context["problem"] = str(refusal) if typed.strip() else ""
+        context["problem"] = str(refusal) if request.GET.get("schedule_interval", "").strip() else ""
     return render(request, "schedules/_upcoming.html", context)
 
 

@@ -229,7 +229,7 @@ def origin_icon(name: str) -> SafeString:
 
 
 @register.filter
-def duration(value: timedelta | float | None) -> str:
+def duration(value: timedelta | float | str | None) -> str:
     """Return "0.42 s", "12.3 s", "4 min 05 s", "2 h 07 min" or "3 d 4 h"; seconds or a timedelta in."""
     if value in (None, ""):
         return "–"
@@ -271,7 +271,7 @@ def utc_clock(instant: Instant) -> str:
 
 
 @register.filter
-def size(value: float | None) -> str:
+def size(value: float | str | None) -> str:
     """Return bytes in words: "512 B", "1.4 MB"."""
     if value in (None, ""):
         return "–"

@@ -2,6 +2,7 @@
 const SETTLE = 150; // ms: several changes at once are one fetch
 const FLOOR = 10_000; // ms between looks while there is no socket
 const SLOW = 30_000; // ms between looks while there is one
+export const SIGNED_OUT = 4401; // the server's codes for a socket it closes for good
 let wire, again = 1000, pending, dirty = false, looked = Date.now();
 
 export const socketUrl = (path) => Object.assign(new URL(path, location), { protocol: location.protocol === "https:" ? "wss:" : "ws:" });
@@ -28,7 +29,8 @@ function connect(path) {
   wire = new WebSocket(socketUrl(path));
   wire.onopen = () => { if (again > 1000 || dirty) soon(); again = 1000; tell("live", "on"); };
   wire.onmessage = (event) => { if (JSON.parse(event.data).type === "changed") soon(); };
-  wire.onclose = () => {
+  wire.onclose = (event) => {
+    if (event.code === SIGNED_OUT) return location.reload();
     tell("every 10 s", "off");
     setTimeout(connect, again, path);
     again = Math.min(again * 2, 15_000);

@@ -41,8 +41,9 @@ class Tail {
     this.wire = new WebSocket(url);
     this.wire.onopen = () => { this.again = 500; this.say(""); };
     this.wire.onmessage = (event) => this.take(JSON.parse(event.data));
-    this.wire.onclose = () => {
+    this.wire.onclose = (event) => {
       if (this.done) return;
+      if (event.code >= 4400 && event.code < 4500) return this.say("The log cannot be shown any more: load the page again.");
       this.say("The connection was lost; going on from where it stopped …");
       setTimeout(() => this.done || this.connect(), this.again);
       this.again = Math.min(this.again * 2, 10_000);
@@ -99,7 +100,7 @@ function row(line) {
   const time = document.createElement("time");
   time.dateTime = line.t;
   time.title = `${line.t} (${line.s}${line.l ? `, ${line.l}` : ""})`;
-  time.textContent = at.toLocaleTimeString("en-GB") + "." + String(at.getMilliseconds()).padStart(3, "0");
+  if (line.t) time.textContent = `${at.toLocaleTimeString("en-GB")}.${String(at.getMilliseconds()).padStart(3, "0")}`;
   const mark = document.createElement("span");
   mark.className = "src";
   mark.textContent = { stdout: "out", stderr: "err", system: "sys" }[line.s] ?? (line.l || "log").toLowerCase().slice(0, 5);

@@ -1,0 +1,275 @@
+"""Dashboard, system, account, log-in and the pages of errors."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client, override_settings
+from django.urls import path
+from django.utils import timezone
+from pytest_django.fixtures import DjangoAssertNumQueries
+
+from orchestrator_site import urls
+from orchestrator_site.middleware import CONTENT_SECURITY_POLICY
+from runs.models import WorkerKind
+from runs.states import BlockStatus, RunStatus
+from tests.factories import make_pipeline, make_run, make_schedule, make_user, make_worker
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ada() -> User:
+    return make_user()
+
+
+@pytest.fixture
+def page(client: Client, ada: User) -> Client:
+    client.force_login(ada)
+    return client
+
+
+def text_of(answer: Any) -> str:
+    return answer.content.decode()
+
+
+# --- dashboard --------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_dashboard_says_what_to_do(page: Client) -> None:
+    text = text_of(page.get("/"))
+
+    assert "No scheduler is at work" in text
+    assert "No worker is at work" in text
+    assert "No run has finished yet." in text
+    assert "No trigger is active." in text
+
+
+def test_the_dashboard_counts_what_goes_on_and_what_failed(page: Client) -> None:
+    now = timezone.now()
+    make_run(status=RunStatus.RUNNING, blocks={"load": BlockStatus.RUNNING}, started_at=now)
+    make_run(status=RunStatus.INITIAL, started_at=None)
+    make_run(status=RunStatus.FAILED, completed_at=now)
+    make_run(status=RunStatus.FAILED, completed_at=now - timedelta(days=2))
+
+    numbers = page.get("/").context["numbers"]
+
+    assert (numbers["running"], numbers["initial"], numbers["failed"]) == (1, 1, 1)
+    assert numbers["blocks_running"] == 1
+
+
+def test_a_tile_links_to_the_runs_it_counts(page: Client) -> None:
+    assert 'href="/runs/?status=failed"' in text_of(page.get("/"))
+
+
+def test_the_next_moments_come_in_order(page: Client) -> None:
+    now = timezone.now()
+    make_schedule(name="later", next_due_at=now + timedelta(hours=2))
+    make_schedule(name="sooner", next_due_at=now + timedelta(hours=1))
+    make_schedule(name="paused", is_active=False, next_due_at=now + timedelta(minutes=1))
+
+    assert [schedule.name for schedule in page.get("/").context["next"]] == ["sooner", "later"]
+
+
+def test_a_trigger_past_its_moment_is_late(page: Client) -> None:
+    make_schedule(next_due_at=timezone.now() - timedelta(minutes=1))
+
+    assert page.get("/").context["late"] == 1
+
+
+def test_a_scheduler_that_looked_just_now_is_well(page: Client) -> None:
+    now = timezone.now()
+    make_worker(WorkerKind.SCHEDULER, seen_at=now, last_loop_at=now)
+    make_worker(seen_at=now)
+
+    answer = page.get("/")
+
+    assert answer.context["health"]["scheduler"] == "alive"
+    assert answer.context["health"]["workers"] == 1
+    assert "is at work" not in text_of(answer)
+
+
+def test_the_dashboard_asks_as_much_for_many_runs_as_for_one(
+    page: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    pipelines = [make_pipeline(f"p{number}") for number in range(12)]
+    for pipeline in pipelines:
+        make_run(pipeline)
+        make_run(pipeline, status=RunStatus.FAILED, completed_at=timezone.now())
+        make_schedule(pipeline, next_due_at=timezone.now())
+
+    with django_assert_max_num_queries(18):
+        page.get("/")
+
+
+def test_a_refresh_gets_the_live_region_alone(page: Client) -> None:
+    text = text_of(page.get("/", headers={"HX-Request": "true", "HX-Target": "live"}))
+
+    assert text.lstrip().startswith('<div id="live"')
+    assert "<html" not in text
+
+
+# --- system, account --------------------------------------------------------------------------------------------------
+
+
+def test_the_system_page_tells_the_living_from_the_gone(page: Client) -> None:
+    now = timezone.now()
+    make_worker(seen_at=now, pid=1)
+    make_worker(seen_at=now - timedelta(minutes=5), pid=2)
+    make_worker(seen_at=now, stopped_at=now, pid=3)
+
+    rows = page.get("/system/").context["processes"]
+
+    assert {row["process"].pid: row["state"] for row in rows} == {1: "alive", 2: "gone", 3: "stopped"}
+
+
+def test_the_system_page_says_what_a_worker_holds(page: Client) -> None:
+    worker = make_worker(seen_at=timezone.now())
+    run = make_run(blocks={"load": BlockStatus.RUNNING, "clean": BlockStatus.COMPLETED})
+    run.block_runs.update(worker=worker)
+
+    (row,) = page.get("/system/").context["processes"]
+
+    assert row["process"].held == 1
+
+
+def test_the_system_page_shows_no_secret(page: Client) -> None:
+    from django.conf import settings
+
+    text = text_of(page.get("/system/"))
+
+    assert settings.SECRET_KEY not in text
+    assert all(key not in text for key in settings.SECRETS_KEYS)
+
+
+def test_the_account_page_leads_to_the_password(page: Client) -> None:
+    assert 'href="/account/password/"' in text_of(page.get("/account/"))
+
+
+def test_a_new_password_is_accepted_and_keeps_one_logged_in(page: Client, ada: User) -> None:
+    new = "a much longer sentence"
+    data = {"old_password": "correct horse", "new_password1": new, "new_password2": new}
+
+    answer = page.post("/account/password/", data, follow=True)
+
+    ada.refresh_from_db()
+    assert ada.check_password(new)
+    assert answer.request["PATH_INFO"] == "/account/"
+
+
+# --- logging in and out -----------------------------------------------------------------------------------------------
+
+
+def test_who_is_not_logged_in_is_sent_to_log_in_and_back(client: Client, ada: User) -> None:
+    sent = client.get("/runs/?status=failed")
+    answer = client.post(
+        sent["Location"], {"username": "ada", "password": "correct horse", "next": "/runs/?status=failed"}
+    )
+
+    assert sent["Location"] == "/login/?next=/runs/%3Fstatus%3Dfailed"
+    assert answer["Location"] == "/runs/?status=failed"
+
+
+def test_a_wrong_password_keeps_the_name_and_says_so(client: Client, ada: User) -> None:
+    text = text_of(client.post("/login/", {"username": "ada", "password": "no"}))
+
+    assert 'value="ada"' in text
+    assert "do not fit together" in text
+
+
+def test_logging_in_never_leads_elsewhere(client: Client, ada: User) -> None:
+    data = {"username": "ada", "password": "correct horse", "next": "https://evil.example/"}
+
+    assert client.post("/login/", data)["Location"] == "/"
+
+
+def test_logging_out_needs_a_post(page: Client) -> None:
+    assert page.get("/logout/").status_code == 405
+    assert page.post("/logout/")["Location"] == "/login/"
+    assert page.get("/")["Location"].startswith("/login/")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/",
+        "/pipelines/",
+        "/pipelines/x/",
+        "/runs/",
+        "/runs/1/",
+        "/schedules/",
+        "/schedules/1/",
+        "/schedules/new/",
+        "/schedules/preview/",
+        "/system/",
+        "/account/",
+        "/runs/1/blocks/1/log/1/",
+        "/admin/",
+    ],
+)
+def test_no_page_is_shown_to_strangers(client: Client, address: str) -> None:
+    answer = client.get(address)
+
+    assert answer.status_code == 302
+    assert "/login/" in answer["Location"]
+
+
+# --- headers and errors -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["/", "/login/", "/nowhere/", "/pipelines/nope/", "/admin/"])
+def test_every_page_carries_the_policy_and_is_not_kept(page: Client, address: str) -> None:
+    answer = page.get(address)
+
+    assert answer["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+    assert "no-store" in answer["Cache-Control"]
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_an_unknown_address_is_named(page: Client) -> None:
+    answer = page.get("/nowhere/<script>/")
+
+    assert answer.status_code == 404
+    assert "There is no page /nowhere/&lt;script&gt;/." in text_of(answer)
+
+
+def test_a_stranger_learns_nothing_from_an_unknown_address(client: Client) -> None:
+    answer = client.get("/nowhere/")
+
+    assert answer.status_code == 404
+    assert "Pipelines" not in text_of(answer)
+
+
+def test_a_post_without_its_token_changes_nothing_and_shows_a_way_back(ada: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(ada)
+    run = make_run()
+
+    answer = strict.post(f"/runs/{run.pk}/cancel/")
+
+    run.refresh_from_db()
+    assert answer.status_code == 403
+    assert "Nothing was changed" in text_of(answer)
+    assert run.status == RunStatus.RUNNING
+
+
+def broken(request: object) -> None:
+    raise RuntimeError("the secret of the database is hunter2")
+
+
+broken.login_required = False  # type: ignore[attr-defined]
+urlpatterns = [*urls.urlpatterns, path("broken/", broken)]  # type: ignore[arg-type]
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_a_fault_of_ours_shows_a_page_without_its_details(ada: User) -> None:
+    patient = Client(raise_request_exception=False)
+    patient.force_login(ada)
+
+    answer = patient.get("/broken/")
+
+    assert answer.status_code == 500
+    assert "Something went wrong here" in text_of(answer)
+    assert "hunter2" not in text_of(answer)
+    assert answer["Content-Security-Policy"] == CONTENT_SECURITY_POLICY

@@ -1,0 +1,161 @@
+"""What people type on the pages of runs, accepted or refused with the place of the mistake."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.http import QueryDict
+
+from runs.forms import MOST_VARIABLES, RunFilter, StartForm, start_once
+from runs.models import Origin, PipelineRun
+from runs.states import RunStatus
+from tests.factories import make_pipeline, make_run
+
+
+def sent(variables: str, key: object = None) -> StartForm:
+    return StartForm.sent({"variables": variables, "key": str(key or uuid.uuid4())})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", {}),
+        ("  \n ", {}),
+        ('{"day": "2025-03-02", "n": [1, 2.5, null, true]}', {"day": "2025-03-02", "n": [1, 2.5, None, True]}),
+        ('{"name": "Zoë 🎉"}', {"name": "Zoë 🎉"}),
+    ],
+)
+def test_variables_are_a_json_object(text: str, value: Any) -> None:
+    form = sent(text)
+
+    assert form.is_valid()
+    assert form.cleaned_data["variables"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a": 1,\n  b: 2}', "Variables must be a JSON object (line 2, column 3:"),
+        ("{", "line 1, column 2"),
+        ("[1]", "Variables must be a JSON object, for example"),
+        ('"text"', "Variables must be a JSON object"),
+        ("17", "Variables must be a JSON object"),
+        ('{"a": NaN}', "NaN is not JSON"),
+        ('{"a": 1, "a": 2}', "'a' is given twice"),
+        ('{"a": 1e400}', "too large"),
+        ('{"a": "\\u0000"}', "cannot be stored"),
+        ('{"a": ' * 200 + "1" + "}" * 200, "nested deeper than 32 levels"),
+        ('{"a": "' + "x" * MOST_VARIABLES + '"}', "the limit is"),
+    ],
+)
+def test_other_variables_are_refused_with_the_reason(text: str, words: str) -> None:
+    form = sent(text)
+
+    assert not form.is_valid()
+    assert words in form.errors["variables"][0]
+
+
+def test_a_form_without_its_key_is_refused() -> None:
+    form = StartForm.sent({"variables": "{}", "key": "me"})
+
+    assert form.errors["key"] == ["Open the page again, then start."]
+
+
+def test_each_fresh_form_has_a_key_of_its_own() -> None:
+    assert StartForm.fresh().initial["key"] != StartForm.fresh().initial["key"]
+
+
+@pytest.mark.django_db
+def test_the_same_key_starts_once() -> None:
+    pipeline, started = make_pipeline(), []
+
+    def start(key: str) -> PipelineRun:
+        started.append(key)
+        return make_run(pipeline, idempotency_key=key)
+
+    assert start_once("k", start) == start_once("k", start)
+    assert started == ["k"]
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="threads share one SQLite connection in tests")
+@pytest.mark.django_db(transaction=True)
+def test_a_form_sent_many_times_at_once_starts_once() -> None:
+    pipeline = make_pipeline()
+
+    def send(number: int) -> int:
+        try:
+            return start_once("k", lambda key: make_run(pipeline, idempotency_key=key)).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        found = set(pool.map(send, range(6)))
+
+    assert found == set(PipelineRun.objects.values_list("pk", flat=True))
+    assert len(found) == 1
+
+
+# --- filters ----------------------------------------------------------------------------------------------------------
+
+
+def chosen(query: str) -> list[PipelineRun]:
+    form = RunFilter(QueryDict(query), pipelines=["etl", "other"])
+    return list(form.chosen(PipelineRun.objects.for_list()))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", {"failed", "manual", "other"}),
+        ("status=failed", {"failed"}),
+        ("origin=manual", {"manual"}),
+        ("pipeline=other", {"other"}),
+        ("status=failed&pipeline=other", set()),
+        ("q=OTH", {"other"}),
+        ("q=nightly", {"failed"}),
+        ("trigger=7", {"failed"}),
+    ],
+)
+def test_a_filter_narrows_the_list(query: str, expected: set[str]) -> None:
+    pipeline = make_pipeline()
+    make_run(
+        pipeline,
+        status=RunStatus.FAILED,
+        origin=Origin.SCHEDULE,
+        trigger_id=7,
+        trigger_name="nightly",
+        started_by="failed",
+    )
+    make_run(pipeline, started_by="manual")
+    make_run(make_pipeline("other"), origin=Origin.API, started_by="other")
+
+    assert {run.started_by for run in chosen(query)} == expected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", ["{}", "%23{}"])
+def test_a_run_is_found_by_its_number(text: str) -> None:
+    run = make_run()
+    make_run()
+
+    assert chosen(f"q={text.format(run.pk)}") == [run]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("query", ["status=nonsense", "origin=x", "before=-1", "before=abc", "trigger=x", "q=%00"])
+def test_a_filter_that_is_not_understood_is_named_and_left_out(query: str) -> None:
+    run = make_run()
+    form = RunFilter(QueryDict(query), pipelines=["etl"])
+
+    assert list(form.chosen(PipelineRun.objects.for_list())) == [run]
+    assert list(form.errors) == [query.partition("=")[0]]
+
+
+@pytest.mark.django_db
+def test_a_number_that_no_run_can_have_finds_nothing() -> None:
+    make_run()
+
+    assert chosen("q=99999999999999999999") == []
