@@ -25,14 +25,18 @@ TEXT_AT_ONCE = 32 * 1024
 LIBC = ctypes.CDLL(None)
 
 
-def work(channel: socket.socket) -> None:
-    """Run jobs until the worker says that one is the last, or goes away. Never returns."""
+def work(channel: socket.socket, runtime: str) -> None:
+    """Run jobs until the worker says that one is the last, or goes away. Never returns.
+
+    `runtime` is the module, already imported, whose `rehearse()` (if it has one) is called before the first job.
+    """
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")  # so that the kernel, short of memory, takes the block and not the worker
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     random.seed()
     os.register_at_fork(after_in_child=plain_output)
     reader = Reader(channel, expect_files=True)
+    rehearse(runtime)
     try:
         while True:
             _, order = reader.wait_for_one()
@@ -46,8 +50,15 @@ def work(channel: socket.socket) -> None:
     os._exit(0)
 
 
+def rehearse(runtime: str) -> None:
+    """Let the runtime go through its motions while this child waits: the memory it touches is then its own."""
+    if motions := getattr(sys.modules.get(runtime), "rehearse", None):
+        motions()
+
+
 def run(channel: socket.socket, order: dict[str, Any], stdout: int, stderr: int) -> None:
     """Run one job with its own stdout, stderr and environment, and send its result."""
+    send(channel, ["begun"])
     replace_descriptors(stdout, stderr)
     os.environ.update(order["env"])
     limit_resources(order["limits"])

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     control = socket.socket(fileno=int(argv[0]))
     own_the_processes()
     missing = preload(argv[1 : 1 + OWN_MODULES])
-    server = Server(control)
+    server = Server(control, runtime=argv[1])
     # Heavy libraries take seconds from a cold disk: the first block shall not wait for what it may not need.
     server.answer_first()
     missing |= preload(argv[1 + OWN_MODULES :])
@@ -57,8 +57,8 @@ def preload(modules: list[str]) -> dict[str, str]:
 
 
 class Server:
-    def __init__(self, control: socket.socket) -> None:
-        self.control = control
+    def __init__(self, control: socket.socket, runtime: str) -> None:
+        self.control, self.runtime = control, runtime
         self.children: set[int] = set()
         self.alarm, write_end = os.pipe()
         os.set_blocking(self.alarm, False)
@@ -120,7 +120,7 @@ class Server:
             os.close(self.write_end)
             from executors.child import work
 
-            work(theirs)
+            work(theirs, self.runtime)
         finally:
             os._exit(70)
 

@@ -8,6 +8,10 @@ from executors.supervisor import Child, ForkServer, ForkServerGone, Supervision
 RUNTIME = "pipelines.runtime"  # by name: executors know nothing of pipelines
 
 
+class NotBegun(ForkServerGone):
+    """The fork server ended before the child took its job."""
+
+
 class LocalExecutor:
     """One per worker process; not for use from several threads.
 
@@ -28,22 +32,25 @@ class LocalExecutor:
             self.server = ForkServer(modules)
 
     def launch(self, work: Work, host: Host) -> Outcome | None:
-        for is_last_try in (False, True):
+        """Do the work; raise ForkServerGone when the fork server ended under it."""
+        try:
+            return self.try_once(work, host)
+        except NotBegun:  # the server had died before: nothing has happened yet
+            return self.try_once(work, host)
+
+    def try_once(self, work: Work, host: Host) -> Outcome:
+        supervision = None
+        try:
             self.warm_up(work.config.get("preload", ()))
             assert self.server is not None
-            try:
-                supervision = Supervision(self.server, self.child_for(work), work, host)
-                break
-            except ForkServerGone:
-                self.close()
-                if is_last_try:
-                    raise
-        try:
+            supervision = Supervision(self.server, self.child_for(work), work, host)
             outcome = supervision.run()
-        except ForkServerGone:
+            self.leave(work, supervision)
+        except ForkServerGone as error:
             self.close()  # everything it forked is gone with it
+            if supervision is None or not supervision.has_begun:
+                raise NotBegun from error
             raise
-        self.leave(work, supervision)
         return outcome
 
     def child_for(self, work: Work) -> Child:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -80,11 +81,15 @@ class ForkServer:
     def take(self) -> Child:
         """Return a child that waits for a job; raise ForkServerGone."""
         self.ask()
-        while self.spare is None:
+        while self.spare is None or self.has_news():
             self.hear()
         child, self.spare = self.spare, None
         self.watched, self.exit = child.pid, None
         return child
+
+    def has_news(self) -> bool:
+        """Tell whether the server has said something, or is gone: then its spare child is gone too."""
+        return bool(select.select([self.control], [], [], 0)[0])
 
     def hear(self) -> None:
         """Take in one message of the server, waiting for it."""
@@ -148,6 +153,7 @@ class Supervision:
         self.kill_at: float | None = None
         self.result: tuple[dict[str, Any], dict[str, float]] | None = None
         self.exit: dict[str, Any] | None = None
+        self.has_begun = False
 
     def run(self) -> Outcome:
         """Hand the job over, watch, and return what became of it."""
@@ -160,7 +166,8 @@ class Supervision:
                 os.close(descriptor)
             self.selector.close()
             if self.stop is not None and self.exit is None:
-                self.server.say({"kill": self.child.pid})
+                with contextlib.suppress(ForkServerGone):
+                    self.server.say({"kill": self.child.pid})
             self.server.clear_folder()
         return self.outcome()
 
@@ -242,6 +249,8 @@ class Supervision:
             self.host.output(message[1], message[2].encode("utf-8", "replace"))
         elif message[0] == "record":
             self.host.record("log", message[1], message[2])
+        elif message[0] == "begun":
+            self.has_begun = True
         elif message[0] == "result":
             self.result = (message[1], message[2])
 

@@ -1,7 +1,7 @@
 """From a claimed block run to the Work its executor gets: variables, upstream outputs, secrets, context."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Any
 from django.conf import settings
 
 from executors.base import Work
-from pipelines import project, secrets
+from pipelines import project, secrets, templating
+from pipelines.refusal import Refusal
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus
 
@@ -18,21 +19,24 @@ ENTRYPOINT = "pipelines.runtime:run_block"
 
 
 def work_for(block_run: BlockRun, run: PipelineRun) -> Work:
-    """Gather what the block needs. Reads the database and the project's metadata; runs nothing."""
-    config = block_run.config
+    """Gather what the block needs. Reads the database and the project's metadata; runs nothing.
+
+    Raises Refusal when the project's files ask for a secret that is not stored.
+    """
+    config, known = block_run.config, named_secrets(block_run.config.get("secrets", ()))
     session = f"run-{run.pk}-{run.attempt}" if run.in_one_process else None
     job = {
         "project": str(settings.PROJECT_DIR),
         "pipeline_uuid": run.pipeline.uuid,
-        "block": config,
+        "block": with_secrets(config, known),
         "run_tests": True,
         "skip_sensor": config.get("skip_sensor", False),
         "cache_outputs": run.in_one_process,
         "upstream": upstream_outputs(block_run, run),
-        "variables": run.variables,
+        "variables": variables_with_secrets(run, known),
         "context": context(block_run, run),
         "output_url": output_url(block_run, run),
-        "secrets": named_secrets(config.get("secrets", ())),
+        "secrets": known,
     }
     return Work(
         key=f"{run.pk}-{block_run.block_uuid}-{block_run.attempt}",
@@ -103,10 +107,26 @@ def output_url(block_run: BlockRun, run: PipelineRun) -> str:
     return f"{settings.VARIABLES_URL}/{run.pk // 1000}/{run.pk}/{name}/{block_run.attempt}"
 
 
-def named_secrets(names: tuple[str, ...]) -> Mapping[str, str]:
+def named_secrets(names: Sequence[str]) -> dict[str, str]:
     """Return the secrets that the block names, and no other; unknown names are left for the block to miss."""
-    values = ((name, secrets.get(name)) for name in names)
-    return {name: value for name, value in values if value is not None}
+    return secrets.get_many(set(names)) if names else {}
+
+
+def with_secrets(config: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
+    """Fill the secrets into the block's configuration, which comes from the project's files."""
+    if not config.get("secrets"):
+        return dict(config)
+    return {**config, "configuration": templating.reveal(config.get("configuration") or {}, known.get)}
+
+
+def variables_with_secrets(run: PipelineRun, known: Mapping[str, str]) -> dict[str, Any]:
+    """Fill secrets into variables that the pipeline's file declares: never into what a request or a trigger sent."""
+    if not known:
+        return dict(run.variables)
+    return {
+        name: templating.reveal(value, known.get) if run.variable_origins.get(name) == "pipeline" else value
+        for name, value in run.variables.items()
+    }
 
 
 def preload(root: Path) -> list[str]:
@@ -123,6 +143,6 @@ def preload(root: Path) -> list[str]:
 @lru_cache(maxsize=4)
 def read_preload(root: Path, stamps: tuple[int, ...]) -> list[str]:
     try:
-        return list(project.read_project(root, secret=lambda name: None).preload)
-    except project.BrokenPipeline:
+        return list(project.read_project(root).preload)
+    except Refusal:  # a broken project is told where its pipelines are
         return []

@@ -19,7 +19,6 @@ from runs.readiness import PLAIN_RULES, Node, settle
 from runs.retries import delay_before_next
 from runs.states import BLOCK_FINISHED, RUN_FINISHED, BlockStatus, RunStatus
 
-
 CLAIM_TRIES = 5
 
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from django.conf import settings
 
+from runs.masking import mask_text
 from runs.models import BlockRun
 
 MAX_LINE = 64 * 1024
@@ -105,8 +106,7 @@ class Writer:
     def write(self, stream: str, level: str, text: str) -> None:
         if len(text) > MAX_LINE:
             text = text[:MAX_LINE] + f" … ({len(text) - MAX_LINE} more characters cut)"
-        for secret in self.masked:
-            text = text.replace(secret, "***")
+        text = mask_text(text, self.masked)
         stamp = self.clock().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         line = json.dumps({"t": stamp, "s": stream, "l": level, "m": text}, ensure_ascii=False)
         self.append(line.encode("utf-8", "replace") + b"\n")

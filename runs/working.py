@@ -10,10 +10,12 @@ from typing import TypeVar
 from django.db import InterfaceError, OperationalError, connections
 
 from executors import registry
-from executors.base import Executor, Outcome, Verdict
+from executors.base import Executor, Failure, Outcome, Verdict
 from executors.supervisor import ForkServerGone
+from pipelines.refusal import Refusal
 from runs import events, jobs, lifecycle, logs, recovery, workers
 from runs.hosting import BlockHost
+from runs.masking import mask_outcome, maskable
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
 
 logger = logging.getLogger(__name__)
@@ -71,9 +73,12 @@ class WorkerProcess:
     def execute(self, block_run: BlockRun, hops: int = 1) -> BlockRun | None:
         """Execute a claimed block run; return the block run claimed next (work-first), if any."""
         run = self.run_of(block_run)
-        work = jobs.work_for(block_run, run)
+        try:
+            work = jobs.work_for(block_run, run)
+        except Refusal as refusal:
+            return self.finish(block_run, refused(refusal), more=not self.stopping())
         log_path = logs.path(run.pk, block_run.pk, block_run.attempt)
-        secrets = tuple(value for value in work.job["secrets"].values() if len(value) >= 8)
+        secrets = maskable(work.job["secrets"])
         log = logs.Writer(log_path, self.clock, secrets)
         host = BlockHost(block_run, self.worker, log, self.clock, self.draining)
         try:
@@ -87,7 +92,7 @@ class WorkerProcess:
         if outcome.exit == -signal.SIGTERM and outcome.verdict is Verdict.FAILED and self.stops_now():
             outcome = Outcome(verdict=Verdict.HANDED_BACK)
         more = (run.in_one_process or hops < HOPS) and not self.stopping()
-        following = self.finish(block_run, outcome, more)
+        following = self.finish(block_run, mask_outcome(outcome, secrets), more)
         events.publish_log(block_run.pk, log.size)  # open pages read on to the end
         return following
 
@@ -128,6 +133,11 @@ class WorkerProcess:
             executor.close()
         if self.row is not None:
             workers.retire(self.row, self.clock())
+
+
+def refused(refusal: Refusal) -> Outcome:
+    """The block cannot even be given its work: a failure of the block, with the reason."""
+    return Outcome(verdict=Verdict.FAILED, failure=Failure(type="Refusal", message=str(refusal)))
 
 
 def persist(action: Callable[[], T]) -> T:
