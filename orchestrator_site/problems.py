@@ -137,12 +137,17 @@ def error(field: str, code: str, message: str, hint: str = "") -> dict[str, str]
 
 def of_the_unforeseen(exception: Exception, request: Request) -> HttpResponse:
     request_id = secrets.token_hex(8)
-    logger.error("request %s: %s %s failed", request_id, request.method, request.path, exc_info=exception)
+    # The route and not the path, which may hold a trigger's token.
+    route = request.resolver_match.route if request.resolver_match else "?"
+    logger.error("request %s: %s %s failed", request_id, request.method, route, exc_info=exception)
     if isinstance(exception, OperationalError | InterfaceError):
-        return problem(
+        response = problem(
             503, "database_unavailable", "The database does not answer.", hint="Try again.", request_id=request_id
         )
-    return problem(500, "internal", "Something went wrong here; it was logged.", request_id=request_id)
+    else:
+        response = problem(500, "internal", "Something went wrong here; it was logged.", request_id=request_id)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # or Django logs it again, with the path
+    return response
 
 
 ERROR_SCHEMA = {

@@ -119,7 +119,7 @@ class PipelineRunViewSet(mixins.RetrieveModelMixin, RunList):
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         return PipelineRunDetailSerializer if self.action == "retrieve" else PipelineRunSerializer
 
-    @extend_schema(request=CancelSerializer, responses=PipelineRunSerializer)
+    @extend_schema(request=CancelSerializer, responses={202: PipelineRunSerializer})
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         """Stop a run and the processes of its blocks. 409 when it is finished."""
@@ -129,7 +129,7 @@ class PipelineRunViewSet(mixins.RetrieveModelMixin, RunList):
             raise conflict(self.get_object(), "already")
         return Response(PipelineRunSerializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED)
 
-    @extend_schema(request=RetrySerializer, responses=PipelineRunSerializer)
+    @extend_schema(request=RetrySerializer, responses={202: PipelineRunSerializer})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         """Run a failed or cancelled run again. 409 when it is neither."""
