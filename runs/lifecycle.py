@@ -303,9 +303,21 @@ def start_at_once(run: PipelineRun, block_runs: Sequence[BlockRun], moment: date
 # --- advancing ------------------------------------------------------------------------------------------------------
 
 
+# What a hop needs of a run; anything else is read when it is asked for.
+ADVANCED_BY = (
+    "status",
+    "attempt",
+    "pipeline_id",
+    "allow_blocks_to_fail",
+    "in_one_process",
+    "block_run_limit",
+    "timeout",
+)
+
+
 def lock(run_id: int) -> PipelineRun:
     """Return the run, its row held until the commit: blocks of one run finish in turn."""
-    return PipelineRun.objects.select_for_update().defer("variables", "variable_origins", "event").get(pk=run_id)
+    return PipelineRun.objects.select_for_update().only(*ADVANCED_BY).get(pk=run_id)
 
 
 def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
