@@ -6,6 +6,7 @@ first byte's place in the file, so a reader goes on exactly where it stopped.
 
 import contextlib
 import json
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from django.conf import settings
 from runs.masking import mask_text
 from runs.models import BlockRun
 
+logger = logging.getLogger(__name__)
 MAX_LINE = 64 * 1024
-HEAD_SHARE = 0.9  # of the cap; the rest is the tail that is kept
+HEAD_SHARE = 0.9  # of the cap; of the rest, the tail that is kept has at most
 TAIL_BYTES = 1024 * 1024
+GOES_ON = " … (line goes on)"
 
 
 def path(run_id: int, block_run_id: int, attempt: int) -> Path:
@@ -44,21 +47,21 @@ def read(block_run: BlockRun, attempt: int | None = None, *, offset: int = 0, li
     file_path = path(block_run.pipeline_run_id, block_run.pk, attempt or block_run.attempt)
     try:
         with open(file_path, "rb") as file:
+            size = file.seek(0, 2)
+            if offset >= size:
+                return Page([], offset, True)
             file.seek(offset)
             data = file.read(limit)
-            if data and b"\n" not in data:
+            if b"\n" not in data:
                 data += file.readline(MAX_LINE * 8)
-            size = file.seek(0, 2)
     except FileNotFoundError:
         return Page([], offset, True)
     lines = []
     position = offset
-    for raw in data.splitlines(keepends=True):
-        if not raw.endswith(b"\n"):
-            break
-        with contextlib.suppress(ValueError):
+    for raw in data.split(b"\n")[:-1]:
+        with contextlib.suppress(ValueError, TypeError):  # a torn line, or junk after a crash of the host
             lines.append({"o": position, **json.loads(raw)})
-        position += len(raw)
+        position += len(raw) + 1
     return Page(lines, position, position >= size or position == offset)
 
 
@@ -76,6 +79,7 @@ class Writer:
     """
 
     def __init__(self, file_path: Path, clock: Callable[[], datetime], masked: tuple[str, ...] = ()) -> None:
+        self.path = file_path
         self.clock = clock
         self.masked = masked
         self.partial: dict[str, bytes] = {}
@@ -83,47 +87,69 @@ class Writer:
         self.dropped = 0
         self.tail: deque[bytes] = deque()
         self.tail_bytes = 0
+        self.head_limit = settings.LOG_CAP_BYTES * HEAD_SHARE
+        self.tail_limit = min(TAIL_BYTES, settings.LOG_CAP_BYTES * (1 - HEAD_SHARE))
+        self.is_over_cap = False
         self.file: BinaryIO | None = None
         self.is_dirty = False
-        with contextlib.suppress(OSError):
-            file_path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = open(file_path, "ab", buffering=128 * 1024)  # noqa: SIM115  # closed by close()
-            self.size = self.file.tell()
+        try:
+            self.open()
+        except OSError as error:
+            self.give_up(error)
+
+    def open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(self.path, "ab", buffering=128 * 1024)  # noqa: SIM115  # closed by close()
+        self.size = self.file.tell()
+        if self.size and last_byte(self.path) != b"\n":  # torn when the disk was full
+            self.put(b"\n")
 
     def output(self, stream: str, data: bytes) -> None:
-        """Take raw output; a line is written when its newline has come, or when it is too long."""
+        """Take raw output; a line is written when its newline has come, in pieces when it is too long."""
         data = self.partial.pop(stream, b"") + data
         lines = data.split(b"\n")
         rest = lines.pop()
         for line in lines:
-            self.write(stream, "INFO", line.removesuffix(b"\r").decode("utf-8", "replace"))
-        while len(rest) > MAX_LINE:
-            self.write(stream, "INFO", rest[:MAX_LINE].decode("utf-8", "replace") + " … (line goes on)")
-            rest = rest[MAX_LINE:]
-        if rest:
+            self.append(stream, "INFO", self.last_piece(stream, line).removesuffix(b"\r").decode("utf-8", "replace"))
+        if rest := self.last_piece(stream, rest):
             self.partial[stream] = rest
 
+    def last_piece(self, stream: str, line: bytes) -> bytes:
+        """Write all of a line but what is left after its last cut: the same cuts, however its bytes arrived."""
+        while len(line) > MAX_LINE:
+            cut = MAX_LINE
+            while cut > MAX_LINE - 4 and line[cut] & 0xC0 == 0x80:  # not through a character
+                cut -= 1
+            self.append(stream, "INFO", line[:cut].decode("utf-8", "replace"), more=GOES_ON)
+            line = line[cut:]
+        return line
+
     def write(self, stream: str, level: str, text: str) -> None:
-        if len(text) > MAX_LINE:
-            text = text[:MAX_LINE] + f" … ({len(text) - MAX_LINE} more characters cut)"
+        """Take a whole message; what is too long of it is cut off."""
         text = mask_text(text, self.masked)
+        more = f" … ({len(text) - MAX_LINE} more characters cut)" if len(text) > MAX_LINE else ""
+        self.append(stream, level, text[:MAX_LINE], more=more)
+
+    def append(self, stream: str, level: str, text: str, more: str = "") -> None:
+        line = self.line(stream, level, mask_text(text, self.masked) + more)
+        self.is_over_cap = self.is_over_cap or self.size + len(line) > self.head_limit
+        if self.is_over_cap:
+            self.keep_in_tail(line)
+        else:
+            self.put(line)
+
+    def line(self, stream: str, level: str, text: str) -> bytes:
         stamp = self.clock().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         line = json.dumps({"t": stamp, "s": stream, "l": level, "m": text}, ensure_ascii=False)
-        self.append(line.encode("utf-8", "replace") + b"\n")
-
-    def append(self, line: bytes) -> None:
-        if self.size + len(line) > settings.LOG_CAP_BYTES * HEAD_SHARE:
-            self.keep_in_tail(line)
-            return
-        self.put(line)
+        return line.encode("utf-8", "replace") + b"\n"
 
     def put(self, line: bytes) -> None:
         if self.file is None:
             return
         try:
             self.file.write(line)
-        except OSError:
-            self.give_up()
+        except OSError as error:
+            self.give_up(error)
             return
         self.size += len(line)
         self.is_dirty = True
@@ -131,7 +157,7 @@ class Writer:
     def keep_in_tail(self, line: bytes) -> None:
         self.tail.append(line)
         self.tail_bytes += len(line)
-        while self.tail_bytes > TAIL_BYTES:
+        while self.tail_bytes > self.tail_limit:
             self.tail_bytes -= len(self.tail.popleft())
             self.dropped += 1
 
@@ -142,12 +168,13 @@ class Writer:
         self.is_dirty = False
         try:
             self.file.flush()
-        except OSError:
-            self.give_up()
+        except OSError as error:
+            self.give_up(error)
         return True
 
-    def give_up(self) -> None:
+    def give_up(self, error: OSError) -> None:
         """The disk is full or gone: the block goes on without its log."""
+        logger.warning("the log %s cannot be written, its block goes on without: %s", self.path, error.strerror)
         file, self.file = self.file, None
         if file is not None:
             with contextlib.suppress(OSError):
@@ -155,16 +182,22 @@ class Writer:
 
     def close(self) -> None:
         for stream, rest in list(self.partial.items()):
-            self.write(stream, "INFO", rest.decode("utf-8", "replace"))
+            self.append(stream, "INFO", rest.decode("utf-8", "replace"))
         self.partial.clear()
         if self.dropped:
             message = f"the log is larger than its limit: {self.dropped} lines are left out here"
-            self.put(json.dumps({"t": "", "s": "system", "l": "WARNING", "m": message}).encode() + b"\n")
+            self.put(self.line("system", "WARNING", message))
         for line in self.tail:
             self.put(line)
         self.tail.clear()
         if self.file is not None:
             try:
                 self.file.close()
-            except OSError:
-                self.give_up()
+            except OSError as error:
+                self.give_up(error)
+
+
+def last_byte(file_path: Path) -> bytes:
+    with open(file_path, "rb") as file:
+        file.seek(-1, 2)
+        return file.read()
