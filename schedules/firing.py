@@ -15,6 +15,7 @@ from django.db import OperationalError, transaction
 from pipelines.refusal import Refusal
 from runs import lifecycle
 from runs.models import Origin, PipelineRun
+from runs.planning import RunSettings
 from schedules.decisions import Settings, decide
 from schedules.models import PIPELINE_GONE, Decision, Occurrence, PipelineSchedule
 from schedules.timetable import Instant, Kind
@@ -53,12 +54,17 @@ def fire_batch(moment: datetime) -> Batch:
         schedules = list(
             PipelineSchedule.objects.due(moment).claimed().prefetch_related("pipeline__current_version")[:BATCH]
         )
+        before = {schedule.pk: (schedule.problem, schedule.is_active) for schedule in schedules}
         cases = [case for schedule in schedules if (case := look_at(schedule, moment))]
-        unfinished = unfinished_runs(cases)
-        claims = claim(cases, unfinished, moment)
+        claims = claim(cases, unfinished_runs(cases), moment)
         started = [occurrence for case, occurrence in claims if start(case, occurrence, moment)]
-        Occurrence.objects.bulk_update([occurrence for _, occurrence in claims], ["pipeline_run", "decision", "reason"])
-        PipelineSchedule.objects.bulk_update(schedules, ["next_due_at", "problem", "is_active"])
+        refused = [occurrence for _, occurrence in claims if occurrence.decision != Decision.STARTED]
+        # Few columns at a time: bulk_update is the dear part of a batch.
+        Occurrence.objects.bulk_update(started, ["pipeline_run"])
+        Occurrence.objects.bulk_update(refused, ["decision", "reason"])
+        PipelineSchedule.objects.bulk_update(schedules, ["next_due_at"])
+        told = [schedule for schedule in schedules if before[schedule.pk] != (schedule.problem, schedule.is_active)]
+        PipelineSchedule.objects.bulk_update(told, ["problem", "is_active"])
     lag = max((moment - occurrence.scheduled_for for occurrence in started), default=None)
     return Batch(len(schedules), len(started), lag)
 
@@ -182,11 +188,11 @@ def start(case: Case, occurrence: Occurrence, moment: datetime) -> bool:
     return False
 
 
-def run_settings(schedule: PipelineSchedule, settings: Settings) -> lifecycle.RunSettings:
+def run_settings(schedule: PipelineSchedule, settings: Settings) -> RunSettings:
     """Return what a run takes over from its schedule."""
     if not isinstance(schedule.variables, dict):
         raise Refusal("Variables must be a JSON object.", field="variables", hint='For example {"day": "2025-03-02"}.')
-    return lifecycle.RunSettings(
+    return RunSettings(
         trigger_id=schedule.pk,
         trigger_name=schedule.name,
         variables=schedule.variables,

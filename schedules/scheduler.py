@@ -1,7 +1,8 @@
 """The scheduler: `tick` fires what is due at a moment; `run_forever` is the loop around it that reads the clock."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -117,6 +118,18 @@ def run_forever(stop: Stop) -> None:
 
 
 @dataclass
+class DeafEar:
+    stop: Stop
+
+    def wait(self, seconds: float) -> list[str]:
+        self.stop.wait(seconds)
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
 class Duty:
     """Something the loop does again and again: at least every `every`, or when the last call asked for it."""
 
@@ -130,10 +143,13 @@ class Duty:
         return not self.called_at <= now < self.next_at  # also after the clock was set back
 
     def do(self, now: datetime) -> None:
-        self.called_at, self.next_at = now, now + self.every
         wanted = self.call(now)
+        self.put_off(now)
         if wanted is not None:
-            self.next_at = max(min(self.next_at, wanted), now + HELD_BY_ANOTHER if wanted <= now else wanted)
+            self.next_at = min(self.next_at, wanted if wanted > now else now + HELD_BY_ANOTHER)
+
+    def put_off(self, now: datetime) -> None:
+        self.called_at, self.next_at = now, now + self.every
 
 
 class Loop:
@@ -159,13 +175,26 @@ class Loop:
     def run(self) -> None:
         while not self.stop.is_set():
             try:
-                with bell.listen("timers") as ear:
+                with self.listen() as ear:
                     while not self.stop.is_set():
                         self.turn()
                         self.rest(ear)
-            except (OperationalError, InterfaceError, psycopg2.Error, OSError) as error:
+            except (OperationalError, InterfaceError, psycopg2.Error) as error:  # the last: from the ear's connection
                 self.wait_out(error)
         self.retire()
+
+    @contextmanager
+    def listen(self) -> Iterator[bell.Ear]:
+        """Hear rings about timers; where that is impossible, sleep instead: schedules fire all the same."""
+        try:
+            ear = bell.open_ear("timers")
+        except OSError as error:
+            logger.warning("cannot listen for changes, polling instead: %s", error)
+            ear = DeafEar(self.stop)
+        try:
+            yield ear
+        finally:
+            ear.close()
 
     def turn(self) -> None:
         """Do what is due; a duty that fails is logged and does not keep the others from their work."""
@@ -178,6 +207,7 @@ class Loop:
             except (OperationalError, InterfaceError):
                 raise
             except Exception:
+                duty.put_off(now)
                 logger.exception("the scheduler could not %s", getattr(duty.call, "__name__", duty.call))
         if self.pause > FIRST_PAUSE:
             logger.info("the database answers again")
