@@ -168,7 +168,9 @@ def batches(uuids: Iterable[str]) -> Iterable[list[str]]:
 def find(uuid: str) -> Pipeline:
     """Return the pipeline of that name if its folder is there; refuse with the nearest names otherwise."""
     present = Pipeline.objects.present()
-    if pipeline := present.filter(uuid=uuid).first():
+    # With its version, for a start; without the texts of its files, which may be long.
+    with_version = present.select_related("current_version").defer("current_version__files")
+    if pipeline := with_version.filter(uuid=uuid).first():
         return pipeline
     names = list(present.order_by("uuid").values_list("uuid", flat=True)[:2000])
     hint = nearest(uuid, names) or (f"Pipelines: {', '.join(names)[:200]}." if names else "The project has none yet.")

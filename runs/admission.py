@@ -37,8 +37,13 @@ def may_start(pipeline: Pipeline, limits: Mapping[str, Any], *, but: PipelineRun
 
 def free_slots(run: PipelineRun) -> int | None:
     """Return how many more blocks of the run may be queued now; None when there is no limit."""
-    limit = 1 if run.in_one_process else run.block_run_limit
+    limit = first_slots(run)
     if limit is None:
         return None
     taken = run.block_runs.filter(status__in=(BlockStatus.QUEUED, BlockStatus.RUNNING)).count()
     return max(0, limit - taken)
+
+
+def first_slots(run: PipelineRun) -> int | None:
+    """Return how many blocks of the run may be queued while none is; None when there is no limit."""
+    return 1 if run.in_one_process else run.block_run_limit

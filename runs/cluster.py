@@ -18,20 +18,10 @@ from typing import Any
 import psutil
 from django.db import connections
 
-from runs import bell
+from runs import bell, stopping, tasks
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
-# Shared with every process forked from here: 0 work, 1 claim no more, 2 give back what runs.
-_phase = multiprocessing.RawValue("i", 0)
-
-
-def is_stopping() -> bool:
-    return bool(_phase.value >= 1)
-
-
-def is_draining() -> bool:
-    return bool(_phase.value >= 2)
 
 
 class SocketQueue:
@@ -83,8 +73,6 @@ def install_guards() -> None:
 
 def warm_up(**_: object) -> None:
     """A worker was forked: start its fork server before there is work."""
-    from runs import tasks  # loads models: not while apps are still loading
-
     tasks.warm_up()
 
 
@@ -109,12 +97,12 @@ class EmbeddedCluster:
 
     def stop(self, drain_seconds: float, kill_after: float = 10.0) -> None:
         """Claim no more; wait for running blocks; then give them back; in the end, end whatever is left."""
-        _phase.value = 1
+        stopping.begin()
         # In a thread: setting the event waits for its waiter, for ever if that was killed.
         threading.Thread(target=self.cluster.stop_event.set, daemon=True).start()
         bell.ring("queue")
         if not self.wait(drain_seconds):
-            _phase.value = 2
+            stopping.drain()
             if not self.wait(kill_after):
                 logger.warning("the worker cluster did not stop in time and is ended")
                 self.kill()

@@ -182,6 +182,11 @@ class PipelineRun(models.Model):
     def is_finished(self) -> bool:
         return self.status in RUN_FINISHED
 
+    def be_born_running(self, moment: datetime) -> None:
+        """Start with its first row; only before it is stored."""
+        self.status, self.started_at = RunStatus.RUNNING, moment
+        self.deadline_at = moment + self.timeout if self.timeout else None
+
     def move_to(self, status: RunStatus, **fields: Any) -> bool:
         """Move this run from the status it was read with to `status`; False if someone else moved it first."""
         check_run_move(self.status, status)
@@ -272,6 +277,10 @@ class BlockRun(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.status in BLOCK_FINISHED
+
+    def be_born_queued(self, moment: datetime) -> None:
+        """Be ready with its first row; only before it is stored."""
+        self.status, self.queued_at = BlockStatus.QUEUED, moment
 
     def move_to(self, status: BlockStatus, *, next_attempt: bool = False, **fields: Any) -> bool:
         """Move from the status and attempt it was read with; False if either is no longer so (fenced, or a lost race).

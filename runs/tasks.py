@@ -7,7 +7,7 @@ from multiprocessing import util
 from django.db import close_old_connections
 from django.utils import timezone
 
-from runs import cluster
+from runs import stopping
 from runs.working import WorkerProcess
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def process() -> WorkerProcess:
     """This worker process, made once in it (a fork must not inherit its parent's)."""
     global _process
     if _process is None or _process[0] != os.getpid():
-        made = WorkerProcess(timezone.now, cluster.is_stopping, cluster.is_draining)
+        made = WorkerProcess(timezone.now, stopping.is_stopping, stopping.is_draining)
         _process = (os.getpid(), made)
         util.Finalize(None, made.close, exitpriority=10)
     return _process[1]

@@ -134,6 +134,11 @@ class PipelineSchedule(models.Model):
             models.Index(fields=["next_due_at", "id"], name="schedule_due", condition=Q(is_active=True)),
         ]
 
+    @property
+    def status(self) -> str:
+        """Mage's word for `is_active`."""
+        return "active" if self.is_active else "inactive"
+
     def __str__(self) -> str:
         return self.name
 

@@ -51,10 +51,6 @@ class PipelineScheduleSerializer(StrictSerializer):
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)
 
-    def to_representation(self, instance: PipelineSchedule) -> dict[str, Any]:
-        instance.status = "active" if instance.is_active else "inactive"  # type: ignore[attr-defined]
-        return super().to_representation(instance)
-
     def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()
         # A trigger stays with its pipeline.

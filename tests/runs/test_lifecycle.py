@@ -14,8 +14,9 @@ from pipelines.graph import Block
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import lifecycle
-from runs.lifecycle import RunSettings, create_run
+from runs.lifecycle import create_run
 from runs.models import BlockRun, Event, Origin, PipelineRun
+from runs.planning import RunSettings
 from runs.readiness import Node, settle
 from runs.states import BLOCK_FINISHED, BlockStatus, RunStatus
 from tests.factories import make_pipeline

@@ -1,0 +1,117 @@
+"""What a new run consists of, before anything is stored: its settings, its variables, its block runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from executors import registry
+from pipelines.models import PipelineVersion
+from pipelines.refusal import Refusal
+from runs.models import BlockRun, PipelineRun
+from runs.readiness import PLAIN_RULES
+from runs.states import RunStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a trigger gives a run on its way; copied onto the run, never asked for again."""
+
+    trigger_id: int | None = None
+    trigger_name: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    allow_blocks_to_fail: bool = False
+    timeout: timedelta | None = None
+    timeout_status: str = RunStatus.FAILED
+    sla: timedelta | None = None
+    retry_config: Mapping[str, Any] = field(default_factory=dict)
+    executor: str | None = None
+    priority: int = 0
+
+
+def copied_settings(version: PipelineVersion, settings: RunSettings) -> dict[str, Any]:
+    limits = version.settings.get("concurrency_config") or {}
+    executor = settings.executor or version.settings.get("executor_type")
+    return {
+        "trigger_id": settings.trigger_id,
+        "trigger_name": settings.trigger_name,
+        "allow_blocks_to_fail": settings.allow_blocks_to_fail,
+        "in_one_process": bool(version.settings.get("run_pipeline_in_one_process")),
+        "block_run_limit": limits.get("block_run_limit") or None,
+        "executor": known_executor(executor),
+        "priority": settings.priority,
+        "timeout": settings.timeout,
+        "timeout_status": settings.timeout_status,
+        "sla": settings.sla,
+        "retry_config": {**(version.settings.get("retry_config") or {}), **settings.retry_config},
+    }
+
+
+def known_executor(name: str | None) -> str:
+    try:
+        return registry.canonical(name)
+    except registry.UnknownExecutor as error:
+        raise Refusal(str(error), field="executor", code="unknown_executor") from error
+
+
+def merged_variables(
+    version: PipelineVersion,
+    settings: RunSettings,
+    variables: Mapping[str, Any] | None,
+    event: Mapping[str, Any] | None,
+) -> dict[str, dict[str, Any]]:
+    """Merge pipeline ← trigger ← run; an event only fills names still missing. Say where each value came from."""
+    if variables is not None and not isinstance(variables, Mapping):
+        raise Refusal("Variables must be a JSON object.", field="variables", hint='For example {"day": "2025-03-02"}.')
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    layers = [
+        ("event", event or {}),
+        ("pipeline", version.settings.get("variables") or {}),
+        ("trigger", settings.variables),
+        ("run", variables or {}),
+    ]
+    for origin, layer in layers:
+        merged |= layer
+        origins |= dict.fromkeys(layer, origin)
+    return {"variables": merged, "variable_origins": origins}
+
+
+def plan_blocks(
+    run: PipelineRun, version: PipelineVersion, *, only_block: str | None, skip_sensors: bool
+) -> list[BlockRun]:
+    entries = [entry for entry in version.graph["blocks"] if entry["executable"]]
+    if only_block is not None:
+        entries = [entry for entry in entries if entry["uuid"] == only_block]
+        if not entries:
+            names = ", ".join(entry["uuid"] for entry in version.graph["blocks"] if entry["executable"])
+            raise Refusal(
+                f"No block named {only_block!r} in pipeline {run.pipeline.uuid}.",
+                field="block",
+                hint=f"Its blocks are: {names}.",
+                code="unknown_block",
+            )
+    present = {entry["uuid"]: entry for entry in entries}
+    return [
+        BlockRun(
+            pipeline_run=run,
+            block_uuid=entry["uuid"],
+            name=entry["name"],
+            type=entry["type"],
+            position=position,
+            priority=run.priority + entry["priority"],
+            upstream=entry["upstream"],
+            downstream=[uuid for uuid in entry["downstream"] if uuid in present],
+            pending=sum(uuid in present for uuid in entry["upstream"]),
+            trigger_rule=entry["trigger_rule"],
+            config={**entry, "skip_sensor": skip_sensors, "plain_below": has_plain_rules_below(entry, present)},
+            executor=known_executor(entry["executor_type"]) if entry["executor_type"] else run.executor,
+            timeout=timedelta(seconds=entry["timeout"]) if entry["timeout"] else None,
+        )
+        for position, entry in enumerate(entries)
+    ]
+
+
+def has_plain_rules_below(entry: Mapping[str, Any], present: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether, when this block completes, counting is enough to know what is ready."""
+    return all(present[uuid]["trigger_rule"] in PLAIN_RULES for uuid in entry["downstream"] if uuid in present)
