@@ -92,9 +92,9 @@ def find_moments(schedule: PipelineSchedule, moment: datetime) -> Case:
     assert first is not None
     schedule.problem = ""
     if timetable.kind is Kind.ALWAYS_ON:
-        goes_on = timetable.end is None or moment + LOOK_AGAIN <= timetable.end
-        schedule.next_due_at = moment + LOOK_AGAIN if goes_on else None
-        return Case(schedule, settings, [timetable.at(moment)], starts_when_idle=True)
+        schedule.next_due_at = None if timetable.is_over(moment) else moment + LOOK_AGAIN
+        moments = [] if timetable.is_over(moment) else [timetable.at(moment)]
+        return Case(schedule, settings, moments, starts_when_idle=True)
     if timetable.kind is Kind.ONCE:
         schedule.next_due_at, schedule.is_active = None, False
         return Case(schedule, settings, [timetable.at(first)])

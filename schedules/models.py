@@ -134,13 +134,13 @@ class PipelineSchedule(models.Model):
             models.Index(fields=["next_due_at", "id"], name="schedule_due", condition=Q(is_active=True)),
         ]
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def status(self) -> str:
         """Mage's word for `is_active`."""
         return "active" if self.is_active else "inactive"
-
-    def __str__(self) -> str:
-        return self.name
 
     def timetable(self) -> Timetable:
         """Return the rule of instants; raises `InvalidSchedule`."""
@@ -179,7 +179,7 @@ class PipelineSchedule(models.Model):
             self.problem = str(refusal)[:500]
             return
         if timetable.kind is Kind.ALWAYS_ON:
-            self.next_due_at = max(moment, self.start_time or moment)
+            self.next_due_at = None if timetable.is_over(moment) else max(moment, self.start_time or moment)
         else:
             following = timetable.next_after(moment)
             self.next_due_at = following.utc if following else pending if timetable.kind is Kind.ONCE else None
@@ -187,7 +187,7 @@ class PipelineSchedule(models.Model):
     def plan_first(self, moment: datetime, is_first: bool) -> None:
         """Let what asks for it be due at once: `@once` without a coming start, and `create_initial_pipeline_run`."""
         timetable = self.timetable()
-        if timetable.kind is Kind.ONCE:
+        if timetable.kind is Kind.ONCE and not timetable.is_over(moment):
             self.next_due_at = self.next_due_at or moment
         elif timetable.kind is Kind.CRON and is_first and self.checked_settings().create_initial_pipeline_run:
             current = timetable.latest(moment - LONGEST_INTERVAL, moment, 1)

@@ -106,6 +106,9 @@ class Timetable:
             moment, nominal = found
             yield Instant(moment, moment.astimezone(self.zone), nominal, self.cron.is_elastic)
 
+    def is_over(self, moment: datetime) -> bool:
+        return self.end is not None and moment > self.end
+
     def at(self, moment: datetime) -> Instant:
         """Return any moment as an instant of this schedule: for the kinds that have no rule of instants."""
         local = moment.astimezone(self.zone)

@@ -51,6 +51,14 @@ def test_an_overdue_once_stays_due_when_it_is_planned_again() -> None:
     assert schedule.next_due_at == NOON
 
 
+def test_once_is_not_due_after_its_end() -> None:
+    schedule = make_schedule(schedule_interval="@once", end_time=NOON - HOUR, is_active=False)
+
+    schedule.resume(NOON)
+
+    assert schedule.next_due_at is None
+
+
 def test_an_edit_to_once_does_not_start_a_run() -> None:
     schedule = make_schedule(schedule_interval="@daily", is_active=False)
     schedule.resume(NOON)

@@ -288,6 +288,18 @@ def test_always_on_has_one_run_at_a_time_and_a_pause_between_two() -> None:
     assert Occurrence.objects.count() == 2
 
 
+def test_always_on_ends_with_its_end_time() -> None:
+    schedule = planned("@always_on", end_time=NOON + MINUTE)
+    scheduler.tick(NOON)
+    PipelineRun.objects.update(status=RunStatus.COMPLETED)
+
+    report = scheduler.tick(NOON + 2 * MINUTE)
+
+    assert (report.fired, report.next_due) == (0, None)
+    schedule.resume(NOON + HOUR)
+    assert schedule.next_due_at is None
+
+
 def test_an_initial_run_is_made_only_where_it_was_asked_for() -> None:
     plain = planned("@daily")
     eager = planned("@daily", name="eager", settings={"create_initial_pipeline_run": True})
