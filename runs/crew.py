@@ -27,9 +27,8 @@ LOOK_EVERY = 0.5  # seconds, when no bell rings
 class Crew:
     """Up to `size` workers, forked one by one as there is work for them. Call from a process without threads."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.run_id = FORK.RawValue("q", 0)  # 0: the run is not known yet, get warm
+    def __init__(self, run: PipelineRun, size: int) -> None:
+        self.run_id, self.size = run.pk, size
         self.members: list[Any] = []
         self.is_at_work = False  # once one was needed, all may be
 
@@ -40,7 +39,7 @@ class Crew:
         self.kill()
 
     def stand_by(self, moment: datetime) -> None:
-        """Get one warm for a run that is about to be made, unless a server's workers are there."""
+        """Get one to work at once, unless a server's workers are there."""
         workers.tidy_this_host(moment)
         if not Worker.objects.alive(moment).filter(kind=WorkerKind.WORKER).exists():
             self.add()
@@ -56,11 +55,6 @@ class Crew:
         process.start()
         self.members.append(process)
         return True
-
-    def take_on(self, run: PipelineRun) -> None:
-        """Tell those who are warm which run it is."""
-        self.run_id.value = run.pk
-        bell.ring("queue")
 
     def muster(self) -> None:
         """Let go of members that died; recovery takes up what they held."""
@@ -87,7 +81,7 @@ class Crew:
         self.members = []
 
 
-def work(run_id: Any, parent: int) -> None:
+def work(run_id: int, parent: int) -> None:
     """Be one of the crew until told to stop, or until the parent is gone: then what runs is handed back."""
     told_to_stop = False
 
@@ -103,7 +97,7 @@ def work(run_id: Any, parent: int) -> None:
     try:
         with bell.listen("queue") as ear:
             while not told_to_stop and os.getppid() == parent:
-                if not (run_id.value and do_what_is_queued(process, run_id.value)):
+                if not do_what_is_queued(process, run_id):
                     ear.wait(LOOK_EVERY)
     finally:
         process.close()

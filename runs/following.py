@@ -50,7 +50,6 @@ class Follower:
 
     def follow(self) -> list[BlockRun]:
         """Return the block runs when the run is finished; the run is then as it ended. Outlives short outages."""
-        self.crew.take_on(self.run)
         failing_since: float | None = None
         while True:
             try:
@@ -147,7 +146,7 @@ class Follower:
             self.offsets[key] = page.next_offset
             count += len(page.lines)
             if page.lines:
-                self.display.lines(block_run, page.lines)
+                self.display.lines(block_run, attempt, page.lines)
             if page.at_end:
                 break
         else:

@@ -31,8 +31,8 @@ class Display(Protocol):
     def refresh(self, moment: datetime) -> None:
         """Nothing is known to have changed, but time went by."""
 
-    def lines(self, block_run: BlockRun, lines: Sequence[Line]) -> None:
-        """Show new lines of a block's log."""
+    def lines(self, block_run: BlockRun, attempt: int, lines: Sequence[Line]) -> None:
+        """Show new lines of the log of a block's attempt."""
 
     def warn(self, text: str) -> None:
         """Tell the user something about the command itself."""
@@ -51,7 +51,7 @@ class Silent:
 
     def refresh(self, moment: datetime) -> None: ...
 
-    def lines(self, block_run: BlockRun, lines: Sequence[Line]) -> None: ...
+    def lines(self, block_run: BlockRun, attempt: int, lines: Sequence[Line]) -> None: ...
 
     def warn(self, text: str) -> None:
         say_beside(text)
@@ -67,7 +67,8 @@ class Plain:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self.write = write
-        self.seen: dict[int, tuple[str, int]] = {}
+        self.seen: dict[int, tuple[str, int]] = {}  # status and attempt last told, by block run
+        self.begun: set[tuple[int, int]] = set()
         self.run_status = ""
 
     def show(self, run: PipelineRun, block_runs: Sequence[BlockRun], moment: datetime) -> None:
@@ -79,18 +80,26 @@ class Plain:
 
     def tell(self, block_run: BlockRun) -> None:
         now = (block_run.status, block_run.attempt)
-        before = self.seen.get(block_run.pk, (BlockStatus.INITIAL, 1))
-        if now == before:
+        if now == self.seen.get(block_run.pk, (BlockStatus.INITIAL, 1)):
             return
         self.seen[block_run.pk] = now
-        if block_run.status not in STILL:
+        if block_run.status == BlockStatus.RUNNING:
+            self.tell_begin(block_run, block_run.attempt)
+        elif block_run.status not in STILL:
             self.write(f"{block_run.block_uuid}: {in_words(block_run)}")
             for line in traceback_lines(block_run):
                 self.write(f"{block_run.block_uuid} | {line}")
 
+    def tell_begin(self, block_run: BlockRun, attempt: int) -> None:
+        """Say that an attempt runs, once, and before its first line."""
+        if (block_run.pk, attempt) not in self.begun:
+            self.begun.add((block_run.pk, attempt))
+            self.write(f"{block_run.block_uuid}: running{f' (attempt {attempt})' if attempt > 1 else ''}")
+
     def refresh(self, moment: datetime) -> None: ...
 
-    def lines(self, block_run: BlockRun, lines: Sequence[Line]) -> None:
+    def lines(self, block_run: BlockRun, attempt: int, lines: Sequence[Line]) -> None:
+        self.tell_begin(block_run, attempt)
         for line in lines:
             self.write(f"{block_run.block_uuid} | {line['m']}")
 
@@ -128,7 +137,7 @@ class Moving:
         if self.run is not None:
             self.live.update(self.picture(self.run, moment), refresh=True)
 
-    def lines(self, block_run: BlockRun, lines: Sequence[Line]) -> None:
+    def lines(self, block_run: BlockRun, attempt: int, lines: Sequence[Line]) -> None:
         for line in lines:
             self.print_line(block_run, line["m"], LEVEL_STYLES.get(line["l"], ""))
 
@@ -147,14 +156,14 @@ class Moving:
         room = len(self.block_runs) if run.is_finished else max(3, self.console.height - 4)
         shown = most_telling(self.block_runs, room)
         table = Table.grid(padding=(0, 1))
-        for _ in range(4):
-            table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True, overflow="ellipsis")
         for block_run in shown:
             sign, style = self.signs[BlockStatus(block_run.status)]
             if block_run.status == BlockStatus.RUNNING:
                 sign = sign[int(time.monotonic() * 10) % len(sign)]
             words = in_words(block_run, moment)
-            table.add_row(Text(sign, style), Text(block_run.block_uuid), Text(words, style))
+            table.add_row(Text.assemble((sign, style), " ", block_run.block_uuid), Text(words, style))
         hidden = [block_run for block_run in self.block_runs if block_run not in shown]
         rows: list[RenderableType] = [table]
         if hidden:

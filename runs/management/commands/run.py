@@ -25,8 +25,8 @@ from pipelines.serializers import read_instant
 from runs import lifecycle, tables
 from runs.crew import Crew
 from runs.following import Follower
-from runs.lifecycle import RunSettings
 from runs.models import BlockRun, Origin, PipelineRun
+from runs.planning import RunSettings
 from runs.progress import Display, Moving, Plain, Silent, run_in_words, say_beside
 from runs.states import RunStatus
 
@@ -70,7 +70,7 @@ class Command(RefusingCommand):
         return super().create_parser(prog_name, subcommand, conflict_handler="resolve", **kwargs)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        crew = Crew(checked_workers(options["workers"]))
+        workers = checked_workers(options["workers"])
         wanted = {
             "variables": read_variables(options["runtime_vars"], options["var"]),
             "execution_date": read_date(options["execution_date"]),
@@ -83,12 +83,12 @@ class Command(RefusingCommand):
         check_tables()
         catalog.refresh(project)
         pipeline = catalog.find(options["pipeline"])
+        run = lifecycle.create_run(pipeline, moment=timezone.now(), origin=Origin.MANUAL, **wanted)
         if not options["wait"]:
-            self.tell(lifecycle.create_run(pipeline, moment=timezone.now(), origin=Origin.MANUAL, **wanted), options)
+            self.tell(run, options)
             return
-        with crew, Stops() as stops:
+        with Crew(run, workers) as crew, Stops() as stops:
             crew.stand_by(timezone.now())
-            run = lifecycle.create_run(pipeline, moment=timezone.now(), origin=Origin.MANUAL, **wanted)
             with closing(self.display(as_json=options["json"])) as display:
                 follower = Follower(run, display, crew, clock=timezone.now, stops=lambda: stops.count, user=user_name())
                 block_runs = follower.follow()
