@@ -14,7 +14,7 @@ import select
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -26,6 +26,9 @@ from django.db import connection
 logger = logging.getLogger(__name__)
 Topic = Literal["queue", "timers", "live"]
 MESSAGES_AT_ONCE = 1000
+SUBSCRIBE_SECONDS = 2.0
+AWAY = "Redis does not answer, polling instead: %s"
+SILENT_SECONDS = 1.0  # after Redis did not take a ring
 
 
 def ring(topic: Topic, text: str = "") -> None:
@@ -94,16 +97,16 @@ class SocketCarrier:
     def ring(self, topic: str, text: str) -> None:
         try:
             names = os.listdir(self.folder / topic)
-        except FileNotFoundError:
+        except OSError:  # mostly: nobody has ever listened
             return
         for name in names:
             self.send(str(self.folder / topic / name), text.encode())
 
     def send(self, path: str, message: bytes) -> None:
-        if self.socket is None or self.pid != os.getpid():
-            self.socket, self.pid = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), os.getpid()
-            self.socket.setblocking(False)
         try:
+            if self.socket is None or self.pid != os.getpid():
+                self.socket, self.pid = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), os.getpid()
+                self.socket.setblocking(False)
             self.socket.sendto(message, path)
         except OSError as error:
             if error.errno == errno.ECONNREFUSED:  # its process is gone
@@ -130,10 +133,10 @@ class SocketEar:
 
     def wait(self, seconds: float) -> list[str]:
         texts: list[str] = []
-        for ear in select.select(self.sockets, [], [], seconds)[0]:
+        for ear in readable(self.sockets, seconds):
             with contextlib.suppress(BlockingIOError):
                 while len(texts) < MESSAGES_AT_ONCE:
-                    texts.append(ear.recv(512).decode())
+                    texts.append(ear.recv(512).decode(errors="replace"))
         return texts
 
     def close(self) -> None:
@@ -141,6 +144,15 @@ class SocketEar:
             ear.close()
             with contextlib.suppress(OSError):
                 os.unlink(path)
+
+
+def readable(files: Sequence[Any], seconds: float) -> list[Any]:
+    """Wait until one of the files can be read; return those that can. `select` takes no descriptor above 1023."""
+    by_number = {file.fileno(): file for file in files}
+    poll = select.poll()
+    for number in by_number:
+        poll.register(number, select.POLLIN)
+    return [by_number[number] for number, _ in poll.poll(max(0.0, seconds) * 1000)]
 
 
 # --- Postgres -------------------------------------------------------------------------------------------------------
@@ -170,12 +182,13 @@ class PostgresEar:
                 cursor.execute(f"LISTEN orchestrator_{topic}")
 
     def wait(self, seconds: float) -> list[str]:
-        raw = self.connection.connection
-        if not raw.notifies and select.select([raw], [], [], seconds)[0]:
-            raw.poll()
-        texts = [notice.payload for notice in raw.notifies]
-        raw.notifies.clear()
-        return texts
+        with self.connection.wrap_database_errors:  # what raises here is an error of Django's, as everywhere
+            raw = self.connection.connection
+            if not raw.notifies and readable([raw], seconds):
+                raw.poll()
+            texts = [notice.payload for notice in raw.notifies]
+            raw.notifies.clear()
+            return texts
 
     def close(self) -> None:
         with contextlib.suppress(DatabaseError):
@@ -190,6 +203,7 @@ class RedisCarrier:
         self.url = url
         self.client: Any = None
         self.pid = 0
+        self.silent_until = 0.0
         # Several installations may share one Redis.
         database = settings.DATABASES["default"]
         name = f"{database.get('HOST')}/{database.get('PORT')}/{database['NAME']}"
@@ -197,10 +211,13 @@ class RedisCarrier:
 
     def connect(self) -> Any:
         import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
         if self.client is None or self.pid != os.getpid():
+            once_more = Retry(NoBackoff(), 1)  # not with pauses, as is the default: rings are in everybody's way
             self.client, self.pid = (
-                redis.Redis.from_url(self.url, socket_timeout=5, socket_connect_timeout=2),
+                redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=1, retry=once_more),
                 os.getpid(),
             )
         return self.client
@@ -208,9 +225,12 @@ class RedisCarrier:
     def ring(self, topic: str, text: str) -> None:
         import redis
 
+        if time.monotonic() < self.silent_until:
+            return
         try:
             self.connect().publish(self.prefix + topic, text)
         except redis.RedisError:
+            self.silent_until = time.monotonic() + SILENT_SECONDS
             logger.debug("could not ring %s", topic, exc_info=True)
 
     def listen(self, *topics: str) -> Ear:
@@ -221,9 +241,16 @@ class RedisEar:
     """While Redis is away this ear is deaf and says so once; waiting then is a plain sleep."""
 
     def __init__(self, client: Any, channels: list[str]) -> None:
-        self.pubsub = client.pubsub(ignore_subscribe_messages=True)
+        import redis
+
+        self.pubsub = client.pubsub()
         self.channels = channels
         self.is_deaf = True
+        self.heard: list[str] = []
+        try:
+            self.subscribe()
+        except redis.RedisError as error:
+            logger.warning(AWAY, error)
 
     def wait(self, seconds: float) -> list[str]:
         import redis
@@ -232,22 +259,37 @@ class RedisEar:
             return self.hear(seconds)
         except redis.RedisError as error:
             if not self.is_deaf:
-                logger.warning("Redis does not answer, polling instead: %s", error)
+                logger.warning(AWAY, error)
             self.is_deaf = True
             time.sleep(min(seconds, 1.0))
             return []
 
     def hear(self, seconds: float) -> list[str]:
         if self.is_deaf:
-            self.pubsub.subscribe(*self.channels)
-            self.is_deaf = False
-        texts: list[str] = []
-        message = self.pubsub.get_message(timeout=seconds)
-        while message and len(texts) < MESSAGES_AT_ONCE:
-            if message["type"] == "message":
-                texts.append(message["data"].decode())
+            self.subscribe()
+        message = None if self.heard else self.pubsub.get_message(timeout=seconds)
+        while message and len(self.heard) < MESSAGES_AT_ONCE:
+            self.keep(message)
             message = self.pubsub.get_message(timeout=0)
+        texts, self.heard = self.heard, []
         return texts
+
+    def subscribe(self) -> None:
+        """Return when Redis has confirmed it: from then on nothing is missed."""
+        self.pubsub.subscribe(*self.channels)
+        missing = set(self.channels)
+        while missing:
+            message = self.pubsub.get_message(timeout=SUBSCRIBE_SECONDS)
+            if message is None:
+                return
+            if message["type"] == "subscribe":
+                missing.discard(message["channel"].decode())
+            self.keep(message)
+        self.is_deaf = False
+
+    def keep(self, message: dict[str, Any]) -> None:
+        if message["type"] == "message":
+            self.heard.append(message["data"].decode(errors="replace"))
 
     def close(self) -> None:
         self.pubsub.close()
