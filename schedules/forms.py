@@ -206,12 +206,12 @@ class ScheduleForm(forms.Form):
 
 
 def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
-    """Return the instant of a wall clock in a zone: the first pass of a repeated time, after the gap of a missing one."""
+    """Return when a wall clock shows this in a zone: the first time, or, for a missing time, after the gap."""
     return wall.replace(tzinfo=zone).astimezone(UTC)
 
 
 def typed_timetable(typed: QueryDict) -> Timetable:
-    """Read the rule in a form that is not finished; raises `InvalidSchedule`. Times that make no sense yet count not."""
+    """Read the rule in an unfinished form, without times that make no sense yet; raises `InvalidSchedule`."""
     zone = typed.get("timezone", "")[:100] or "UTC"
     limits: dict[str, datetime | None] = {}
     for name in ("start_time", "end_time"):

@@ -13,7 +13,7 @@ function look() {
   if (document.hidden) { dirty = true; return; }
   dirty = false;
   looked = Date.now();
-  for (const region of document.querySelectorAll("[data-live]")) htmx.trigger(region, "look");
+  document.querySelectorAll("[data-live]").forEach((region) => htmx.trigger(region, "look"));
 }
 
 function soon() {
@@ -27,7 +27,7 @@ function tell(text, state) {
 
 function connect(path) {
   wire = new WebSocket(socketUrl(path));
-  wire.onopen = () => { if (again > 1000 || dirty) soon(); again = 1000; tell("live", "on"); };
+  wire.onopen = () => { again = 1000; tell("live", "on"); soon(); }; // something may have changed before it was open
   wire.onmessage = (event) => { if (JSON.parse(event.data).type === "changed") soon(); };
   wire.onclose = (event) => {
     if (event.code === SIGNED_OUT) return location.reload();

@@ -43,8 +43,8 @@ class Tail {
     this.wire.onmessage = (event) => this.take(JSON.parse(event.data));
     this.wire.onclose = (event) => {
       if (this.done) return;
-      if (event.code >= 4400 && event.code < 4500) return this.say("The log cannot be shown any more: load the page again.");
-      this.say("The connection was lost; going on from where it stopped …");
+      if (event.code >= 4400 && event.code < 4500) return this.say("Load the page again to see the log.");
+      this.say("Connecting again …");
       setTimeout(() => this.done || this.connect(), this.again);
       this.again = Math.min(this.again * 2, 10_000);
     };
@@ -59,10 +59,7 @@ class Tail {
     } else if (message.type === "attempt") {
       this.draw();
       Object.assign(this, { attempt: message.attempt, from: 0 });
-      const mark = document.createElement("li");
-      mark.className = "mark";
-      mark.textContent = `attempt ${message.attempt}`;
-      this.list.append(mark);
+      this.list.append(part("li", "mark", `attempt ${message.attempt}`));
     } else if (message.type === "end") {
       this.draw();
       this.done = true;
@@ -93,27 +90,24 @@ class Tail {
   say(text) { this.note.textContent = text; }
 }
 
+function part(tag, name, text) {
+  return Object.assign(document.createElement(tag), { className: name, textContent: text });
+}
+
 function row(line) {
-  const item = document.createElement("li");
-  item.className = `l-${line.l || "INFO"} s-${line.s}`;
+  const item = part("li", `l-${line.l || "INFO"} s-${line.s}`, "");
   const at = new Date(line.t);
-  const time = document.createElement("time");
-  time.dateTime = line.t;
-  time.title = `${line.t} (${line.s}${line.l ? `, ${line.l}` : ""})`;
-  if (line.t) time.textContent = `${at.toLocaleTimeString("en-GB")}.${String(at.getMilliseconds()).padStart(3, "0")}`;
-  const mark = document.createElement("span");
-  mark.className = "src";
-  mark.textContent = { stdout: "out", stderr: "err", system: "sys" }[line.s] ?? (line.l || "log").toLowerCase().slice(0, 5);
-  const text = document.createElement("span");
-  text.className = "text";
-  paint(line.m.length > LONG ? line.m.slice(0, LONG) : line.m, text);
+  const time = part("time", "", line.t && `${at.toLocaleTimeString("en-GB")}.${String(at.getMilliseconds()).padStart(3, "0")}`);
+  time.title = `${line.t} (${line.s}, ${line.l})`;
+  const source = { stdout: "out", stderr: "err", system: "sys" }[line.s] ?? line.l.toLowerCase().slice(0, 5);
+  const text = part("span", "text", "");
+  paint(line.m.slice(0, LONG), text);
   if (line.m.length > LONG) {
-    const more = document.createElement("button");
+    const more = part("button", "", `… ${(line.m.length - LONG).toLocaleString()} more characters`);
     more.type = "button";
-    more.textContent = `… ${(line.m.length - LONG).toLocaleString()} more characters`;
     more.onclick = () => { text.textContent = ""; paint(line.m, text); };
     text.append(more);
   }
-  item.append(time, mark, text);
+  item.append(time, part("span", "src", source), text);
   return item;
 }

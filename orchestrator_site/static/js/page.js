@@ -3,19 +3,20 @@ import { showTimes } from "./times.js";
 import { keepLive } from "./live.js";
 import { keepLogs } from "./log.js";
 
+const all = (selector, within, act) => within.querySelectorAll(selector).forEach(act);
+
 // A refresh must not undo what the reader has done to the page.
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
-  !((name === "open" && (node.tagName === "DETAILS" || node.tagName === "DIALOG")) || (name === "scrolltop"));
+  !(name === "open" && node.matches("details, dialog"));
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, fresh) =>
-  !(old.nodeType === 1 && old.hasAttribute("data-keep") && old.id === fresh.id);
+  !(old.dataset && "keep" in old.dataset && old.id === fresh.id);
 
 addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
   if (opener) document.getElementById(opener.dataset.opens).showModal();
   if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
   if (event.target.tagName === "DIALOG") event.target.close();
-  for (const menu of document.querySelectorAll("[data-menu][open]"))
-    if (!menu.contains(event.target)) menu.open = false;
+  all("[data-menu][open]", document, (menu) => { menu.open = menu.contains(event.target); });
 });
 
 // A link to another view of the same page: only the live region is fetched.
@@ -29,6 +30,15 @@ addEventListener("click", (event) => {
   show(url).then(() => { if (innerWidth < 992) document.getElementById("block")?.scrollIntoView(); });
 });
 addEventListener("popstate", () => { if (document.getElementById("live")) show(location.href); });
+
+// Who does not follow stays at the block that is looked at; else the run's next block takes its place.
+document.addEventListener("htmx:configRequest", (event) => {
+  const log = document.querySelector("[data-log]");
+  if (event.detail.elt.id !== "live" || !log || log.querySelector("[data-follow]").checked) return;
+  const url = new URL(event.detail.path, location);
+  if (!url.searchParams.has("block")) url.searchParams.set("block", log.dataset.block);
+  event.detail.path = url.pathname + url.search;
+});
 
 // The session has ended: what came is the login page.
 document.addEventListener("htmx:beforeSwap", (event) => {
@@ -48,16 +58,16 @@ addEventListener("keydown", (event) => {
 // One press is one request: the key in the form makes a second one harmless, this makes it impossible.
 addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
-  setTimeout(() => { for (const button of event.target.querySelectorAll("button[type=submit]")) button.disabled = true; });
+  setTimeout(() => all("button[type=submit]", event.target, (button) => { button.disabled = true; }));
 });
-addEventListener("pageshow", () => { for (const button of document.querySelectorAll("form button:disabled")) button.disabled = false; });
+addEventListener("pageshow", () => all("form button:disabled", document, (button) => { button.disabled = false; }));
 
 document.addEventListener("htmx:afterSwap", () => { showTimes(); keepLogs(); });
-for (const graph of document.querySelectorAll(".graph")) {
-  const box = graph.querySelector("[aria-current] .box");
-  if (box) graph.scrollTo(box.x.baseVal.value - graph.clientWidth / 2 + 90, box.y.baseVal.value - graph.clientHeight / 2 + 20);
-}
-for (const dialog of document.querySelectorAll("dialog[data-open]")) dialog.showModal();
+all(".graph [aria-current] .box", document, (box) => {
+  const graph = box.closest(".graph");
+  graph.scrollTo(box.x.baseVal.value + 92 - graph.clientWidth / 2, box.y.baseVal.value + 19 - graph.clientHeight / 2);
+});
+all("dialog[data-open]", document, (dialog) => dialog.showModal());
 showTimes();
 setInterval(showTimes, 1000);
 keepLive();
