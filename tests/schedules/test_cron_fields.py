@@ -79,11 +79,11 @@ def test_what_the_oracle_refuses_is_refused(case: dict[str, str]) -> None:
 
 
 def test_a_huge_list_is_refused_before_it_is_read() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(InvalidSchedule, match="at most 256 characters; this one has 400008"):
         read_cron("0 0 * * " + "1," * 200_000)
 
-    assert time.perf_counter() - began < 0.05
+    assert time.process_time() - began < 0.05
 
 
 @pytest.mark.parametrize(

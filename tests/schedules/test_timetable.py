@@ -128,9 +128,9 @@ def test_the_overdue_moments_of_a_year_are_found_without_listing_them_all() -> N
     timetable = parse("* * * * *", "Europe/Berlin")
     now = NEW_YEAR + timedelta(days=365, seconds=7)
 
-    began = time.perf_counter()
+    began = time.process_time()
     found = timetable.latest(NEW_YEAR, now, 3)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
 
     assert [now - instant.utc for instant in found] == [timedelta(minutes=back, seconds=7) for back in (2, 1, 0)]
     assert took < 0.5
@@ -152,9 +152,9 @@ def test_a_thousand_instants_take_no_longer_than_a_blink(expression: str, zone: 
 
     took = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()
         parse(expression, zone).upcoming(NEW_YEAR, 1000)
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
 
     assert min(took) < 0.05
 
