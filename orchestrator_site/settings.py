@@ -91,6 +91,14 @@ def fernet_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
+def refuse_unknown_names() -> None:
+    """A name of ours that is mistyped would otherwise be ignored without a word."""
+    for name in os.environ:
+        if name.startswith("ORCHESTRATOR_") and name not in ("ORCHESTRATOR_DATA_DIR", "ORCHESTRATOR_PROJECT"):
+            raise ImproperlyConfigured(f"{name} is not a setting; ORCHESTRATOR_DATA_DIR and ORCHESTRATOR_PROJECT are.")
+
+
+refuse_unknown_names()
 DATA_DIR = data_dir()
 ENV = envstr("ENV", "dev", choices=("dev", "test", "staging", "prod"))
 DEBUG = envbool("DEBUG", default=False)
@@ -109,7 +117,9 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 # --- what is run, and where -----------------------------------------------------------------------------------------
 PROJECT_DIR = Path(envstr("ORCHESTRATOR_PROJECT", str(BASE_DIR / "demo_project"))).expanduser().resolve()
 WORKERS = int(envnumber("WORKERS", max(2, min(8, os.cpu_count() or 2)), low=1, high=256))
-LOGS_URL = envstr("LOGS_URL", str(DATA_DIR / "logs"))
+LOGS_URL = envstr("LOGS_URL", str(DATA_DIR / "logs")).removeprefix("file://")
+if not LOGS_URL.startswith("/"):
+    raise ImproperlyConfigured(f"LOGS_URL={LOGS_URL[:80]!r} is not an absolute folder; other storage is not read yet.")
 VARIABLES_URL = envstr("VARIABLES_URL", str(DATA_DIR / "variables"))
 SCHEDULER_POLL_SECONDS = envnumber("SCHEDULER_POLL_SECONDS", 5, low=0.1, high=60)
 REDIS_URL = envurl("REDIS_URL", "redis", "rediss", "unix")
