@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from orchestrator_site import pipeline_pages, views
+from orchestrator_site import account_pages, pipeline_pages, views
 
 admin.site.site_title = admin.site.site_header = "Orchestrator"
 admin.site.index_title = "Administration"
@@ -18,7 +18,8 @@ pipelines = [
 account = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
-    path("account/", views.account, name="account"),
+    path("account/", account_pages.index, name="account"),
+    path("account/tokens/<int:token_id>/revoke/", account_pages.revoke, name="revoke_token"),
     path("account/password/", auth.PasswordChangeView.as_view(success_url="/account/"), name="password_change"),
 ]
 

@@ -1,4 +1,4 @@
-"""The pages that look at everything at once: dashboard, system, account."""
+"""The pages that look at everything at once: dashboard and system."""
 
 from datetime import datetime, timedelta
 
@@ -58,11 +58,6 @@ def system(request: HttpRequest) -> HttpResponse:
         },
     }
     return render(request, "system/_live.html" if is_refresh(request) else "system/page.html", context)
-
-
-@require_GET
-def account(request: HttpRequest) -> HttpResponse:
-    return render(request, "account/page.html")
 
 
 def health(workers: list[Worker], now: datetime) -> dict[str, object]:

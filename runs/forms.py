@@ -61,7 +61,13 @@ class StartForm(forms.Form):
     variables = JSONObjectField(
         label="Variables of this run",
         widget=forms.Textarea(
-            attrs={"rows": 5, "class": "form-control", "spellcheck": "false", "placeholder": '{"day": "2025-03-02"}'}
+            attrs={
+                "rows": 5,
+                "class": "form-control",
+                "spellcheck": "false",
+                "autofocus": True,
+                "placeholder": '{"day": "2025-03-02"}',
+            }
         ),
         help_text="A JSON object; it goes before the variables of the trigger and the pipeline. May stay empty.",
     )

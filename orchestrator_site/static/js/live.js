@@ -2,7 +2,7 @@
 const SETTLE = 150; // ms: several changes at once are one fetch
 const FLOOR = 10_000; // ms between looks while there is no socket
 const SLOW = 30_000; // ms between looks while there is one
-export const SIGNED_OUT = 4401; // the server's codes for a socket it closes for good
+const SIGNED_OUT = 4401; // close code
 let wire, again = 1000, pending, dirty = false, looked = Date.now();
 
 export const socketUrl = (path) => Object.assign(new URL(path, location), { protocol: location.protocol === "https:" ? "wss:" : "ws:" });
@@ -27,7 +27,7 @@ function tell(text, state) {
 
 function connect(path) {
   wire = new WebSocket(socketUrl(path));
-  wire.onopen = () => { again = 1000; tell("live", "on"); soon(); }; // something may have changed before it was open
+  wire.onopen = () => { again = 1000; tell("live", "on"); soon(); }; // what changed before it was open
   wire.onmessage = (event) => { if (JSON.parse(event.data).type === "changed") soon(); };
   wire.onclose = (event) => {
     if (event.code === SIGNED_OUT) return location.reload();

@@ -4,6 +4,7 @@ import { socketUrl } from "./live.js";
 
 const KEEP = 5000; // lines in the page; the whole log is a link away
 const LONG = 4000; // characters of a line that are shown at once
+const SOURCES = { stdout: "out", stderr: "err", system: "sys", WARNING: "warn", CRITICAL: "crit" };
 const open = new Map(); // element → Tail
 
 export function keepLogs() {
@@ -39,7 +40,7 @@ class Tail {
     url.searchParams.set("from", this.from);
     if (this.attempt) url.searchParams.set("attempt", this.attempt);
     this.wire = new WebSocket(url);
-    this.wire.onopen = () => { this.again = 500; this.say(""); };
+    this.wire.onopen = () => { this.again = 500; this.say("live"); };
     this.wire.onmessage = (event) => this.take(JSON.parse(event.data));
     this.wire.onclose = (event) => {
       if (this.done) return;
@@ -99,7 +100,7 @@ function row(line) {
   const at = new Date(line.t);
   const time = part("time", "", line.t && `${at.toLocaleTimeString("en-GB")}.${String(at.getMilliseconds()).padStart(3, "0")}`);
   time.title = `${line.t} (${line.s}, ${line.l})`;
-  const source = { stdout: "out", stderr: "err", system: "sys" }[line.s] ?? line.l.toLowerCase().slice(0, 5);
+  const source = SOURCES[line.s] ?? SOURCES[line.l] ?? line.l.toLowerCase();
   const text = part("span", "text", "");
   paint(line.m.slice(0, LONG), text);
   if (line.m.length > LONG) {

@@ -1,8 +1,9 @@
-// In the head, before anything is painted: light or dark, as chosen here or as the system says.
+// Before anything is painted: light or dark, as chosen (also in the admin) or as the system says.
 (() => {
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const show = () => { root.dataset.bsTheme = localStorage.getItem("theme") || (dark.matches ? "dark" : "light"); };
+  const system = () => (dark.matches ? "dark" : "light");
+  const show = () => { root.dataset.bsTheme = /^(light|dark)$/.exec(localStorage.getItem("theme"))?.[0] ?? system(); };
   show();
   dark.addEventListener("change", show);
   addEventListener("storage", show);
