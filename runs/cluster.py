@@ -16,6 +16,7 @@ from multiprocessing import util
 from typing import Any
 
 import psutil
+from django.conf import settings
 from django.db import connections
 
 from runs import bell, stopping, tasks
@@ -67,6 +68,7 @@ def install_guards() -> None:
     if not hasattr(django_q.cluster, "Queue"):  # a private name: the version is pinned
         raise RuntimeError("django_q.cluster.Queue is gone; this version of django-q2 is not the one we guard")
     django_q.cluster.Queue = SocketQueue
+    django_q.cluster.Cluster.stop = stop_in_time
     util.register_after_fork(SocketQueue, die_with_parent)
     post_spawn.connect(warm_up, dispatch_uid="runs.warm_up")
 
@@ -76,6 +78,14 @@ def warm_up(**_: object) -> None:
     tasks.warm_up()
 
 
+def stop_in_time(cluster: Any) -> bool:
+    """Stop at a signal to `qcluster`: its own way waits for running tasks for ever."""
+    if not cluster.sentinel.is_alive():
+        return False
+    EmbeddedCluster(cluster).stop(settings.DRAIN_SECONDS)
+    return True
+
+
 def die_with_parent(_: object) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -83,10 +93,10 @@ def die_with_parent(_: object) -> None:
 class EmbeddedCluster:
     """A django-q2 cluster as a part of this process tree. Start it before any database connection or thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, cluster: Any = None) -> None:
         from django_q.cluster import Cluster
 
-        self.cluster: Any = Cluster()
+        self.cluster: Any = cluster or Cluster()
 
     def start(self) -> None:
         connections.close_all()

@@ -32,6 +32,7 @@ BLOCKS = {
         "    time.sleep(seconds)\n"
         "    with open(file, 'a') as out:\n        out.write('ended\\n')"
     ),
+    "parent": "import os\n@custom\ndef parent(**_):\n    print(os.getppid())",
     "piece": "import os, time\n@custom\ndef piece(**_):\n    time.sleep(1)\n    return os.getpid()",
 }
 PIPELINES: Mapping[str, Mapping[str, object]] = {
@@ -57,6 +58,7 @@ PIPELINES: Mapping[str, Mapping[str, object]] = {
             {"uuid": "numbers", "type": "data_loader", "upstream_blocks": ["looks"]},
         ]
     },
+    "telling": {"blocks": [{"uuid": "parent", "type": "custom"}]},
     "witnessed": {"blocks": [{"uuid": "witness", "type": "custom"}]},
     "fanning": {
         "blocks": [
