@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F
@@ -85,7 +85,7 @@ def start(run: PipelineRun, moment: datetime) -> bool:
         if not run.move_to(RunStatus.RUNNING, started_at=moment, deadline_at=deadline, reason=""):
             return False
         events.note(run, "started", moment)
-        if advance(run, moment):
+        if advance(run, moment).queued:
             events.publish_work()
     return True
 
@@ -121,14 +121,13 @@ def finish_block(
         run = lock(block_run.pipeline_run_id)
         if not record(run, block_run, outcome, moment):
             return None
-        queued = advance(run, moment, finished=block_run)
+        step = advance(run, moment, finished=block_run, taker=next_for)
         events.publish_run(run.pk)
-        following = None
-        if next_for is not None and run.status == RunStatus.RUNNING:
-            following = claim_next(next_for, moment, run=run)
-        if queued > (following is not None):  # this worker needs no bell for what it takes itself
+        if step.queued:  # this worker needs no bell for what it takes itself
             events.publish_work()
-        return following
+        if step.taken is None and next_for is not None and run.status == RunStatus.RUNNING:
+            return claim_next(next_for, moment, run=run)
+        return step.taken
 
 
 def cancel(run: PipelineRun, *, moment: datetime, reason: str, by: str = "") -> bool:
@@ -161,7 +160,7 @@ def retry(
             return False
         events.note(run, "retried", moment, f"by {by}" if by else "", blocks=sorted(chosen))
         settle_all(run, moment)
-        if queue_ready(run, moment):
+        if queue_ready(run, moment).queued:
             events.publish_work()
         events.publish_run(run.pk)
     return True
@@ -214,8 +213,10 @@ def lock(run_id: int) -> PipelineRun:
 
 
 def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
-    first = block_run.first_started_at or moment
-    return block_run.move_to(BlockStatus.RUNNING, worker_id=worker.pk, started_at=moment, first_started_at=first)
+    fields = {"worker_id": worker.pk, "started_at": moment, "first_started_at": block_run.first_started_at or moment}
+    if block_run.status == BlockStatus.INITIAL:  # ready and taken in the same moment
+        fields["queued_at"] = moment
+    return block_run.move_to(BlockStatus.RUNNING, **fields)
 
 
 def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: datetime) -> bool:
@@ -301,23 +302,32 @@ def fail(
     return moved
 
 
-def advance(run: PipelineRun, moment: datetime, *, finished: BlockRun | None = None) -> int:
+class Step(NamedTuple):
+    """How many block runs were queued for whoever comes, and the one that was taken at once."""
+
+    queued: int = 0
+    taken: BlockRun | None = None
+
+
+def advance(
+    run: PipelineRun, moment: datetime, *, finished: BlockRun | None = None, taker: Worker | None = None
+) -> Step:
     """Queue every block whose time has come and end the run after its last block. Under the run's lock.
 
-    Returns how many block runs were queued; the caller rings.
+    With `taker`, the first of them is claimed for that worker at once. The caller rings for the others.
     """
     if run.status in RUN_FINISHED or (finished is not None and not finished.is_finished):
-        return 0
+        return Step()
     is_open = False  # something is known to be still to run
     if finished is not None and finished.status == BlockStatus.COMPLETED and finished.config.get("plain_below"):
         below = run.block_runs.filter(block_uuid__in=finished.downstream, status=BlockStatus.INITIAL, pending__gt=0)
         is_open = bool(finished.downstream and below.update(pending=F("pending") - 1))
     else:
         settle_all(run, moment)
-    queued = queue_ready(run, moment)
-    if not is_open and not queued:
+    step = queue_ready(run, moment, taker)
+    if not is_open and step == Step():
         finish_if_done(run, moment)
-    return queued
+    return step
 
 
 def settle_all(run: PipelineRun, moment: datetime) -> None:
@@ -350,13 +360,15 @@ def asks_for_failures(row: BlockRun) -> bool:
     return row.trigger_rule not in ("all_success", "none_failed")
 
 
-def queue_ready(run: PipelineRun, moment: datetime) -> int:
-    """Queue the blocks that wait for nothing more, as far as there are slots; return how many."""
-    ready = run.block_runs.filter(status=BlockStatus.INITIAL, pending=0)
-    ids = list(ready.order_by("priority", "position").values_list("pk", flat=True)[: admission.free_slots(run)])
-    if not ids:
-        return 0
-    return BlockRun.objects.filter(pk__in=ids).move_to(BlockStatus.INITIAL, BlockStatus.QUEUED, queued_at=moment)
+def queue_ready(run: PipelineRun, moment: datetime, taker: Worker | None = None) -> Step:
+    """Queue the blocks that wait for nothing more, as far as there are slots."""
+    ready = run.block_runs.filter(status=BlockStatus.INITIAL, pending=0).order_by("priority", "position")
+    rows = list(ready[: admission.free_slots(run)])
+    taken = rows.pop(0) if rows and taker is not None and take(rows[0], taker, moment) else None
+    if not rows:
+        return Step(0, taken)
+    others = BlockRun.objects.filter(pk__in=[row.pk for row in rows])
+    return Step(others.move_to(BlockStatus.INITIAL, BlockStatus.QUEUED, queued_at=moment), taken)
 
 
 def finish_if_done(run: PipelineRun, moment: datetime) -> None:

@@ -51,7 +51,7 @@ def take_back(block_run: BlockRun, moment: datetime) -> bool:
         if losses >= settings.LOST_WORKER_ATTEMPTS:
             error = {"type": "WorkerLost", "message": f"its worker died {losses} times while the block ran"}
             moved = lifecycle.fail(run, block_run, error, {}, moment)
-            if moved and lifecycle.advance(run, moment, finished=block_run):
+            if moved and lifecycle.advance(run, moment, finished=block_run).queued:
                 events.publish_work()
         else:
             moved = block_run.move_to(
@@ -82,7 +82,7 @@ def unstick(moment: datetime) -> int:
     stuck = list(PipelineRun.objects.filter(status=RunStatus.RUNNING).exclude(Exists(active)).order_by("id")[:BATCH])
     for run in stuck:
         with transaction.atomic():
-            if lifecycle.advance(lifecycle.lock(run.pk), moment):
+            if lifecycle.advance(lifecycle.lock(run.pk), moment).queued:
                 events.publish_work()
     return len(stuck)
 

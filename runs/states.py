@@ -46,6 +46,7 @@ BLOCK_MOVES: dict[BlockStatus, frozenset[BlockStatus]] = {
     BlockStatus.INITIAL: frozenset(
         {
             BlockStatus.QUEUED,
+            BlockStatus.RUNNING,  # work-first: ready and taken in the same moment
             BlockStatus.UPSTREAM_FAILED,
             BlockStatus.CONDITION_FAILED,
             BlockStatus.CANCELLED,

@@ -4,13 +4,14 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
 
 from executors import registry
-from executors.base import Executor, Failure, Outcome, Verdict
+from executors.base import Executor, Failure, Outcome, Verdict, Work
 from executors.supervisor import ForkServerGone
 from pipelines.refusal import Refusal
 from runs import events, jobs, lifecycle, logs, recovery, workers
@@ -46,7 +47,7 @@ class WorkerProcess:
 
     def work(self, block_run_id: int, attempt: int) -> int:
         """Do the block run that a hint named, if it is still to be had, and all that can be done after it."""
-        return self.go_on(persist(lambda: lifecycle.claim(block_run_id, attempt, self.worker, self.clock())))
+        return self.go_on(self.claim(lambda: lifecycle.claim(block_run_id, attempt, self.worker, self.clock())))
 
     def work_on_anything(self, run: PipelineRun | None = None) -> int:
         """Do what is queued (of one run, if given); return how many block runs were done."""
@@ -55,36 +56,54 @@ class WorkerProcess:
     def go_on(self, block_run: BlockRun | None, only: PipelineRun | None = None) -> int:
         done = hops = 0
         self.known_run = None
-        while not self.stopping():
-            if block_run is None:
-                hops, self.known_run = 0, None
-                block_run = persist(lambda: lifecycle.claim_next(self.worker, self.clock(), run=only))
-            if block_run is None:
-                break
-            hops += 1
-            block_run = self.execute(block_run, hops)
-            done += 1
-        if block_run is not None:
-            self.give_back(block_run)
+        try:
+            while not self.stopping():
+                if block_run is None:
+                    hops, self.known_run = 0, None
+                    block_run = self.claim(lambda: lifecycle.claim_next(self.worker, self.clock(), run=only))
+                if block_run is None:
+                    break
+                hops += 1
+                block_run = self.execute(block_run, hops)
+                done += 1
+            if block_run is not None:
+                self.give_back(block_run)
+        except BaseException:
+            self.let_go()
+            raise
         for executor in self.executors.values():
             executor.end_session()
         return done
 
+    def claim(self, action: Callable[[], BlockRun | None]) -> BlockRun | None:
+        """Claim; after trouble as another worker: the first try may have claimed what we were not told of."""
+        return persist(action, after_trouble=self.resign)
+
+    def resign(self) -> None:
+        """Go on under a new row: recovery takes up what the old one still holds, as of a worker that died."""
+        self.row = None
+
+    def let_go(self) -> None:
+        """Something unforeseen came between: end whatever this worker holds, and leave it to recovery."""
+        self.resign()
+        for executor in self.executors.values():
+            executor.close()
+
     def execute(self, block_run: BlockRun, hops: int = 1) -> BlockRun | None:
         """Execute a claimed block run; return the block run claimed next (work-first), if any."""
-        run = self.run_of(block_run)
         try:
-            work = jobs.work_for(block_run, run)
+            run, work, worker = persist(lambda: self.prepare(block_run))
         except Refusal as refusal:
             return self.finish(block_run, refused(refusal), more=not self.stopping())
         log_path = logs.path(run.pk, block_run.pk, block_run.attempt)
         secrets = maskable(work.job["secrets"])
         log = logs.Writer(log_path, self.clock, secrets)
-        host = BlockHost(block_run, self.worker, log, self.clock, self.draining)
+        host = BlockHost(block_run, worker, log, self.clock, self.draining)
         try:
             outcome = self.executor(block_run.executor).launch(work, host)
         except ForkServerGone:
-            return self.lost(block_run)
+            self.lost(block_run)
+            return None
         finally:
             log.close()
         if outcome is None:  # it goes on elsewhere and reports by itself
@@ -93,8 +112,13 @@ class WorkerProcess:
             outcome = Outcome(verdict=Verdict.HANDED_BACK)
         more = (run.in_one_process or hops < HOPS) and not self.stopping()
         following = self.finish(block_run, mask_outcome(outcome, secrets), more)
-        events.publish_log(block_run.pk, log.size)  # open pages read on to the end
+        if log.size:
+            events.publish_log(block_run.pk, log.size)  # open pages read on to the end
         return following
+
+    def prepare(self, block_run: BlockRun) -> tuple[PipelineRun, Work, Worker]:
+        run = self.run_of(block_run)
+        return run, jobs.work_for(block_run, run), self.worker
 
     def run_of(self, block_run: BlockRun) -> PipelineRun:
         """Its run, read once for blocks in a row: what a block needs of it does not change while it goes on."""
@@ -103,8 +127,22 @@ class WorkerProcess:
         return self.known_run
 
     def finish(self, block_run: BlockRun, outcome: Outcome, more: bool) -> BlockRun | None:
-        next_for = self.worker if more else None
-        return persist(lambda: lifecycle.finish_block(block_run, outcome, moment=self.clock(), next_for=next_for))
+        """Record the outcome and claim on, if there shall be more; after trouble nothing is claimed on."""
+        had_trouble = False
+
+        def record() -> BlockRun | None:
+            row = copy(block_run)  # as it was claimed: a try that is rolled back leaves its traces on it
+            next_for = self.worker if more and not had_trouble else None
+            return lifecycle.finish_block(row, outcome, moment=self.clock(), next_for=next_for)
+
+        def note_trouble() -> None:
+            nonlocal had_trouble
+            had_trouble = True
+
+        following = persist(record, after_trouble=note_trouble)
+        if had_trouble:  # a commit of which we were not told may have claimed on
+            self.resign()
+        return following
 
     def executor(self, name: str) -> Executor:
         if name not in self.executors:
@@ -122,7 +160,7 @@ class WorkerProcess:
             self.give_back(block_run)
             return
         logger.warning("the fork server ended while block run %s ran", block_run.pk)
-        persist(lambda: recovery.take_back(block_run, self.clock()))
+        persist(lambda: recovery.take_back(copy(block_run), self.clock()))
 
     def give_back(self, block_run: BlockRun) -> None:
         """Claimed, but this worker stops: somebody else shall have it, no attempt charged."""
@@ -140,8 +178,11 @@ def refused(refusal: Refusal) -> Outcome:
     return Outcome(verdict=Verdict.FAILED, failure=Failure(type="Refusal", message=str(refusal)))
 
 
-def persist(action: Callable[[], T]) -> T:
-    """Run a transaction again while the database is away; fencing makes a repetition harmless."""
+def persist(action: Callable[[], T], after_trouble: Callable[[], None] = lambda: None) -> T:
+    """Run a transaction again while the database is away; fencing makes a repetition harmless.
+
+    A try that failed may have been committed all the same; `after_trouble` is called before the next one.
+    """
     until, pause = time.monotonic() + PATIENCE, 0.1
     while True:
         try:
@@ -151,5 +192,6 @@ def persist(action: Callable[[], T]) -> T:
                 raise
             logger.warning("the database does not answer, trying again: %s", str(error).strip().splitlines()[0])
             connections.close_all()
+            after_trouble()
             time.sleep(pause)
             pause = min(2.0, pause * 2)
