@@ -32,7 +32,8 @@ class BlockHost:
         self.block_run, self.worker, self.log = block_run, worker, log
         self.clock, self.draining = clock, draining
         self.flushed_at = 0.0
-        self.looked_at = self.renewed_at = time.monotonic()
+        self.looked_at = time.monotonic()
+        self.renewed_at = self.looked_at - (clock() - worker.seen_at).total_seconds()
 
     def started(self, external_id: str) -> None:
         self.block_run.external_id = external_id
