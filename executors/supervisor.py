@@ -22,6 +22,8 @@ from executors.channel import ChannelClosed, Reader, send
 
 CHECK_SECONDS = 0.5  # how often the host is asked whether to stop
 READ_AT_ONCE = 1 << 18
+# What taking in a message may raise: users' code can reach the channel, and what it says there is not believed.
+NONSENSE = (ChannelClosed, OSError, ValueError, TypeError, LookupError, AttributeError)
 HAND_BACK_GRACE = 1.0  # seconds: a worker that stops has little time
 HIDDEN_FROM_BLOCKS = (
     "DATABASE_URL",
@@ -154,6 +156,7 @@ class Supervision:
         self.result: tuple[dict[str, Any], dict[str, float]] | None = None
         self.exit: dict[str, Any] | None = None
         self.has_begun = False
+        self.nonsense = ""
 
     def run(self) -> Outcome:
         """Hand the job over, watch, and return what became of it."""
@@ -204,11 +207,13 @@ class Supervision:
         began = time.monotonic()
         overdue_at = began + self.work.timeout if self.work.timeout else None
         next_check = began + CHECK_SECONDS
-        while self.result is None and self.exit is None:
+        while True:
             now = time.monotonic()
             until = min(moment for moment in (next_check, overdue_at, self.kill_at) if moment is not None)
             for key, _ in self.selector.select(max(0.0, until - now)):
                 self.take(key.fileobj)
+            if self.result is not None or self.exit is not None:
+                break  # it has ended before it could be told to
             now = time.monotonic()
             if now >= next_check:
                 next_check = now + CHECK_SECONDS
@@ -238,8 +243,9 @@ class Supervision:
                 self.take_message(message)
         except BlockingIOError:
             return
-        except (ChannelClosed, OSError, ValueError, TypeError, IndexError):
+        except NONSENSE as error:
             alive = False
+            self.nonsense = f"{type(error).__name__}: {error}"
             self.server.say({"kill": self.child.pid})
         if not alive:
             self.selector.unregister(self.child.channel)
@@ -252,7 +258,7 @@ class Supervision:
         elif message[0] == "begun":
             self.has_begun = True
         elif message[0] == "result":
-            self.result = (message[1], message[2])
+            self.result = (checked(message[1]), dict(message[2]))
 
     def take_bytes(self, descriptor: int) -> bool:
         try:
@@ -268,10 +274,10 @@ class Supervision:
     def drain(self) -> None:
         """Read what is left without waiting: something that outlives the block may hold the pipes open."""
         if self.result is None:
-            with contextlib.suppress(BlockingIOError, ChannelClosed, OSError):
+            with contextlib.suppress(OSError):
                 while self.child.reader.read():
                     pass
-            with contextlib.suppress(ChannelClosed):
+            with contextlib.suppress(*NONSENSE):
                 for message in self.child.reader.messages():
                     self.take_message(message)
         for descriptor in self.pipes:
@@ -305,7 +311,7 @@ class Supervision:
         if self.stop is not None:
             return self.stopped(status)
         if self.result is None:
-            return Outcome(verdict=Verdict.FAILED, failure=death(status), exit=status)
+            return Outcome(verdict=Verdict.FAILED, failure=death(status, self.nonsense), exit=status)
         result, usage = self.result
         failure = result.get("failure")
         return Outcome(
@@ -336,8 +342,20 @@ def limits_of(work: Work) -> dict[str, int]:
     return {"AS": int(memory)} if memory else {}
 
 
-def death(status: int) -> Failure:
+def checked(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result that has the shape of one; raise for nonsense."""
+    Verdict(result["verdict"])
+    if failure := result.get("failure"):
+        Failure(**failure)
+    return result
+
+
+def death(status: int, nonsense: str = "") -> Failure:
     """Say how a process ended that gave no result."""
+    if nonsense:
+        return Failure(
+            type="ProcessKilled", message=f"the block's process was ended: it spoke nonsense to its worker ({nonsense})"
+        )
     if status >= 0:
         return Failure(
             type="ProcessExit", message=f"the block's process ended with exit code {status} before it returned"

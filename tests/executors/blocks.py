@@ -1,10 +1,12 @@
 """Entrypoints for the executor's tests: they run in children of a real fork server."""
 
+import contextlib
 import ctypes
 import logging
 import multiprocessing
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -103,4 +105,20 @@ def forks(job: dict[str, Any]) -> dict[str, Any]:
     process = multiprocessing.get_context("fork").Process(target=grandchild, args=(7,))
     process.start()
     process.join()
+    return DONE
+
+
+def speaks_nonsense(job: dict[str, Any]) -> dict[str, Any]:
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the descriptor by which we look
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                message = job["message"].encode()
+                os.write(int(name), len(message).to_bytes(4, "big") + message)
+    time.sleep(60)
+    return DONE
+
+
+def prints_twice(job: dict[str, Any]) -> dict[str, Any]:
+    print("one", flush=True)
+    print("two", flush=True)
     return DONE

@@ -256,3 +256,34 @@ def test_children_die_with_the_worker_that_held_them(tmp_path: Path) -> None:
     worker.wait()
 
     assert wait_until_gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "no json",
+        "7",
+        "{}",
+        "[]",
+        '["out", "stdout", 7]',
+        '["record"]',
+        '["result", {"verdict": "triumph"}, {}]',
+        '["result", {"verdict": "failed", "failure": {"colour": "red"}}, {}]',
+        '["result", 7, 7]',
+    ],
+)
+def test_nonsense_on_the_channel_ends_the_block_that_spoke_it(executor: LocalExecutor, message: str) -> None:
+    outcome = launch(executor, "speaks_nonsense", job={"message": message})
+
+    assert outcome.verdict == Verdict.FAILED
+    assert outcome.failure is not None
+    assert "spoke nonsense" in outcome.failure.message
+    assert launch(executor, "trivial").verdict == Verdict.COMPLETED
+
+
+def test_a_block_that_has_ended_is_not_stopped_any_more(executor: LocalExecutor) -> None:
+    class Slow(Listener):
+        def output(self, stream: str, data: bytes) -> None:
+            time.sleep(0.35)  # meanwhile the block ends, and it gets time to ask whether to stop
+
+    assert launch(executor, "prints_twice", Slow(lambda _: Stop.HAND_BACK)).verdict == Verdict.COMPLETED
