@@ -100,7 +100,8 @@ class Supervisor:
         self.selector.register(alarm, selectors.EVENT_READ)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self.on_stop_signal)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                signal.signal(number, self.on_stop_signal)
         LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     def on_stop_signal(self, *_: object) -> None:
@@ -198,14 +199,17 @@ class Child:
 
     def start(self) -> None:
         self.start_at, self.started_at = None, time.monotonic()
-        self.process = subprocess.Popen(
-            self.command,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=self.shared,
-            preexec_fn=die_with_parent,  # one thread only
-        )
+        try:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                pass_fds=self.shared,
+                preexec_fn=die_with_parent,
+            )
+        except OSError as error:  # no more processes, for example: tried again like one that died
+            self.how_it_ended = error.strerror or str(error)
 
     def ask_to_stop(self) -> None:
         if self.process:

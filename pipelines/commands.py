@@ -40,6 +40,8 @@ class RefusingCommand(BaseCommand):
             self.refuse(refusal, as_json=bool(options.get("json")))
         except OperationalError as error:
             self.refuse(database_refusal(error), as_json=bool(options.get("json")))
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
         except BrokenPipeError:  # the reader went away (`| head -1`): nobody is left to tell
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(141) from None

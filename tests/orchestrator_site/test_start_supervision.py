@@ -145,6 +145,25 @@ def test_a_process_that_died_is_started_again(supervise: Callable[..., Tree], tm
     wait_until(lambda: (tmp_path / "log").read_text() == "began\nbegan\n")
 
 
+def test_a_program_that_cannot_be_started_is_tried_again(supervise: Callable[..., Tree]) -> None:
+    tree = supervise(["/no/such/program"])
+
+    assert tree.hears("Process 1").startswith("Process 1 ended unexpectedly (No such file or directory)")
+    tree.hears("starts again in 1 s")
+
+
+def test_it_outlives_the_terminal_under_nohup(supervise: Callable[..., Tree]) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    tree = supervise(SLEEP)
+    signal.signal(signal.SIGHUP, before)
+    wait_until(tree.descendants)
+
+    tree.process.send_signal(signal.SIGHUP)
+    tree.process.terminate()
+
+    assert "Stopping" in tree.ends_with(0)
+
+
 def test_pauses_grow_while_a_process_keeps_dying() -> None:
     child = Child("it", SLEEP, {}, None)
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 
 from pipelines.refusal import Refusal
 from runs.management.commands.run import Command, check_tables, read_object, read_variables
@@ -238,7 +238,7 @@ def test_a_second_ctrl_c_does_not_wait(shell: Shell, tmp_path: Path) -> None:
 
 
 @processes
-def test_what_a_killed_run_left_is_taken_up_by_the_next(shell: Shell, tmp_path: Path) -> None:
+def test_a_killed_run_takes_its_block_along(shell: Shell, tmp_path: Path) -> None:
     arguments = ["witnessed", "-v", f"file={tmp_path}/file", "-v", "seconds=2"]
     process = shell.begin(*arguments)
     wait_until((tmp_path / "file").exists)
@@ -306,6 +306,7 @@ def refused(
     project = write_project(tmp_path / "project")
     monkeypatch.setattr(settings, "PROJECT_DIR", project)
     monkeypatch.setenv("ORCHESTRATOR_PROJECT", str(project))
+    monkeypatch.setattr(type(connections), "close_all", lambda _: None)  # the test's transaction is on it
 
     def run(*arguments: str) -> tuple[str, str]:
         with pytest.raises(SystemExit) as stop:
