@@ -213,10 +213,14 @@ def lock(run_id: int) -> PipelineRun:
 
 
 def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
-    fields = {"worker_id": worker.pk, "started_at": moment, "first_started_at": block_run.first_started_at or moment}
-    if block_run.status == BlockStatus.INITIAL:  # ready and taken in the same moment
-        fields["queued_at"] = moment
-    return block_run.move_to(BlockStatus.RUNNING, **fields)
+    queued_at = block_run.queued_at if block_run.status == BlockStatus.QUEUED else moment
+    return block_run.move_to(
+        BlockStatus.RUNNING,
+        worker_id=worker.pk,
+        queued_at=queued_at,
+        started_at=moment,
+        first_started_at=block_run.first_started_at or moment,
+    )
 
 
 def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: datetime) -> bool:
@@ -411,7 +415,8 @@ def stop(run: PipelineRun, status: RunStatus, *, moment: datetime, reason: str, 
 
 def end_blocks(run: PipelineRun, moment: datetime, reason: str) -> None:
     """Cancel every unfinished block run; workers see it at their next look and end the processes."""
-    for status in (BlockStatus.INITIAL, BlockStatus.QUEUED, BlockStatus.WAITING, BlockStatus.RUNNING):
+    # In the order in which block runs move on, some without the run's lock: none slips past from one to the next.
+    for status in (BlockStatus.INITIAL, BlockStatus.WAITING, BlockStatus.QUEUED, BlockStatus.RUNNING):
         run.block_runs.move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason[:500])
 
 
