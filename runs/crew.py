@@ -32,6 +32,9 @@ class Crew:
         self.members: list[Any] = []
         self.is_at_work = False  # once one was needed, all may be
 
+    def __len__(self) -> int:
+        return len(self.members)
+
     def __enter__(self) -> "Crew":
         return self
 
@@ -51,7 +54,7 @@ class Crew:
         if len(self.members) >= self.size:
             return False
         connections.close_all()  # a connection must not be shared
-        process = FORK.Process(target=work, args=(self.run_id, os.getpid()), daemon=True)
+        process = FORK.Process(target=work, args=(self.run_id, os.getpid(), not self.members), daemon=True)
         process.start()
         self.members.append(process)
         return True
@@ -81,7 +84,7 @@ class Crew:
         self.members = []
 
 
-def work(run_id: int, parent: int) -> None:
+def work(run_id: int, parent: int, is_first: bool) -> None:
     """Be one of the crew until told to stop, or until the parent is gone: then what runs is handed back."""
     told_to_stop = False
 
@@ -93,7 +96,7 @@ def work(run_id: int, parent: int) -> None:
     signal.signal(signal.SIGTERM, stop)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     process = WorkerProcess(timezone.now, lambda: told_to_stop, lambda: os.getppid() != parent)
-    warm_up(process)
+    warm_up(process, is_first=is_first)
     try:
         with bell.listen("queue") as ear:
             while not told_to_stop and os.getppid() == parent:
@@ -104,14 +107,15 @@ def work(run_id: int, parent: int) -> None:
         close_old_connections()
 
 
-def warm_up(process: WorkerProcess) -> None:
-    """Start the fork server and wait for it: a block claimed before would wait here instead of with another worker."""
+def warm_up(process: WorkerProcess, *, is_first: bool) -> None:
+    """Start the fork server. A helper waits for it: a block it claims cold would be done sooner by the first."""
     executor = process.executor("local_python")
     assert isinstance(executor, LocalExecutor)
     with contextlib.suppress(ForkServerGone):  # then the first block tells what is wrong
         executor.warm_up(jobs.preload(settings.PROJECT_DIR))
-        while executor.server and executor.server.spare is None:
-            executor.server.hear()
+        if executor.server and not is_first:
+            executor.server.hear()  # that it has a child
+            executor.server.hear()  # that the project's libraries are loaded
 
 
 def do_what_is_queued(process: WorkerProcess, run_id: int) -> int:

@@ -98,10 +98,11 @@ class Follower:
             recovery.sweep(moment)
 
     def call_hands(self, block_runs: Sequence[BlockRun], moment: datetime) -> None:
-        """Have one more of the crew help when a block has waited for a worker."""
+        """Have one more of the crew help when a block has waited and there is more to do at once than hands."""
         patience = OURS_AFTER if self.crew.is_at_work else THEIRS_AFTER
         queued = [row.queued_at for row in block_runs if row.status == BlockStatus.QUEUED and row.queued_at]
-        if queued and moment - min(queued) > patience:
+        running = sum(row.status == BlockStatus.RUNNING for row in block_runs)
+        if queued and moment - min(queued) > patience and len(queued) + running > len(self.crew):
             self.crew.add()
 
     def cancel(self, moment: datetime) -> None:

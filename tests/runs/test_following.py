@@ -47,6 +47,9 @@ class Hands:
         self.called = self.told_to_stop = 0
         self.is_at_work = False
 
+    def __len__(self) -> int:
+        return self.called
+
     def add(self) -> bool:
         self.called += 1
         self.is_at_work = True
@@ -99,11 +102,21 @@ def test_workers_of_a_server_get_two_seconds_before_ours_are_called(scene: Scene
 
 
 def test_one_more_of_ours_is_called_when_a_block_waits_beside_one_that_runs(scene: Scene) -> None:
-    scene.hands.is_at_work = True
+    scene.hands.add()
+    worker = make_worker(seen_at=scene.now, lease_until=scene.now + timedelta(hours=1))
+    scene.run.block_runs.filter(block_uuid="clean").update(status=BlockStatus.RUNNING, worker=worker)
 
     scene.after(0.1)
-    assert scene.hands.called == 0
+    assert scene.hands.called == 1
     scene.after(0.2)
+    assert scene.hands.called == 2
+
+
+def test_one_block_is_left_to_the_one_that_was_called_for_it(scene: Scene) -> None:
+    scene.hands.add()
+
+    scene.after(5)
+
     assert scene.hands.called == 1
 
 
