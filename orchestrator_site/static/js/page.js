@@ -1,4 +1,4 @@
-// What every page does: times, live regions, dialogs, forms. The rest is HTML.
+// What every page does; the rest is HTML.
 import { showTimes } from "./times.js";
 import { keepLive } from "./live.js";
 import { keepLogs } from "./log.js";
