@@ -4,7 +4,7 @@ import logging
 import os
 from multiprocessing import util
 
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
 from runs import stopping
@@ -34,7 +34,7 @@ def process() -> WorkerProcess:
 
 
 def warm_up() -> None:
-    """Start this worker's fork server before there is work."""
+    """Sign this worker on and start its fork server before there is work."""
     from django.conf import settings
 
     from executors.local import LocalExecutor
@@ -44,5 +44,6 @@ def warm_up() -> None:
         executor = process().executor("local_python")
         assert isinstance(executor, LocalExecutor)
         executor.warm_up(jobs.preload(settings.PROJECT_DIR))
-    except OSError:
-        logger.exception("could not start the fork server; tried again with the first block")
+        process().sign_on()
+    except (OSError, DatabaseError):
+        logger.exception("a worker could not make ready; tried again with its first block")

@@ -38,15 +38,15 @@ def retire(worker: Worker, moment: datetime) -> None:
 
 
 def tidy_this_host(moment: datetime) -> int:
-    """Look after the workers of this host from a process beside them: see the living, end the leases of the dead.
+    """Look after the processes of this host from one beside them: see the living, end the leases of the dead.
 
     A dead worker's block runs are then taken up again at the next sweep instead of when the lease would have run
     out. Returns how many were found dead.
     """
-    rows = Worker.objects.filter(host=socket.gethostname(), kind=WorkerKind.WORKER, stopped_at=None)
+    rows = Worker.objects.filter(host=socket.gethostname(), stopped_at=None)
     dead = [row.pk for row in rows if not is_alive(row.pid)]
     stale = moment - timedelta(seconds=settings.HEARTBEAT_SECONDS)
-    idle = rows.exclude(pk__in=dead).filter(seen_at__lt=stale)
+    idle = rows.filter(kind=WorkerKind.WORKER, seen_at__lt=stale).exclude(pk__in=dead)
     busy = BlockRun.objects.filter(status=BlockStatus.RUNNING, worker__in=rows).values("worker_id")
     if idle.exclude(pk__in=busy).exists():  # a busy one must prove by itself that it is well
         idle.exclude(pk__in=busy).update(seen_at=moment)

@@ -45,6 +45,10 @@ class WorkerProcess:
         workers.renew_if_due(self.row, self.clock())
         return self.row
 
+    def sign_on(self) -> None:
+        """Be seen among the workers before there is work."""
+        workers.renew_if_due(self.worker, self.clock())
+
     def work(self, block_run_id: int, attempt: int) -> int:
         """Do the block run that a hint named, if it is still to be had, and all that can be done after it."""
         return self.go_on(self.claim(lambda: lifecycle.claim(block_run_id, attempt, self.worker, self.clock())))
