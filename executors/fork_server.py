@@ -103,7 +103,8 @@ class Server:
             self.become_child(ours, theirs)
         theirs.close()
         self.children.add(pid)
-        socket.send_fds(self.control, [json.dumps({"child": pid}).encode()], [ours.fileno()])
+        with contextlib.suppress(OSError):  # the worker is gone: the next read says so
+            socket.send_fds(self.control, [json.dumps({"child": pid}).encode()], [ours.fileno()])
         ours.close()
 
     def become_child(self, ours: socket.socket, theirs: socket.socket) -> None:

@@ -1,12 +1,17 @@
 """A database of its own and real processes of ours on it, told by line what to do."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.runs.small_project import write_project
 from tests.schedules.scratch import ROOT, postgres_database
@@ -47,8 +52,8 @@ class Member:
 class Crowd:
     """`env` is the environment in which everything happens."""
 
-    def __init__(self, folder: Path, url: str, size: int) -> None:
-        self.folder = folder
+    def __init__(self, kind: str, folder: Path, url: str, size: int) -> None:
+        self.kind, self.folder = kind, folder
         self.env = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(folder),
@@ -80,8 +85,76 @@ class Crowd:
 @contextmanager
 def gather(kind: str, folder: Path, size: int = 1) -> Iterator[Crowd]:
     with postgres_database() if kind == "postgres" else nullcontext("") as url:
-        crowd = Crowd(folder, url, size)
+        crowd = Crowd(kind, folder, url, size)
         try:
             yield crowd
         finally:
             crowd.close()
+
+
+class Tree:
+    """`run_scheduler` with its workers, in a process group of its own."""
+
+    def __init__(self, crowd: Crowd, workers: int = 2, **environment: str) -> None:
+        self.workers = workers
+        command = [sys.executable, "manage.py", "run_scheduler", "--workers", str(workers)]
+        self.log = open(crowd.folder / "tree.log", "ab")  # noqa: SIM115  # closed by close()
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env={**crowd.env, **environment}, stderr=self.log, start_new_session=True
+        )
+        self.seen: set[psutil.Process] = set()
+        try:
+            wait_until(lambda: len(self.worker_processes()) == workers)
+        except BaseException:
+            self.close()
+            raise
+
+    def worker_processes(self) -> list[psutil.Process]:
+        """The workers that are warm: each has a fork server, which may have children."""
+        servers = {found for found in self.processes() if "executors.fork_server" in command_of(found)}
+        return [parent for parent in map(parent_of, servers) if parent and parent not in servers]
+
+    def processes(self) -> set[psutil.Process]:
+        """Every process of the tree that was ever seen and lives."""
+        if self.process.poll() is None:
+            root = psutil.Process(self.process.pid)
+            self.seen |= {root, *root.children(recursive=True)}
+        return {process for process in self.seen if is_alive(process)}
+
+    def signal_all(self, number: int) -> None:
+        os.killpg(self.process.pid, number)
+
+    def close(self) -> None:
+        for process in self.processes():
+            process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.log.close()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def parent_of(process: psutil.Process) -> psutil.Process | None:
+    try:
+        return process.parent()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:
+        return []
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+    return found

@@ -2,6 +2,7 @@
 """What the processes of tests/runs/crowd.py can do: make runs, work on them without their code, get in the way."""
 
 import json
+import os
 import random
 import signal
 import sys
