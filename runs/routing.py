@@ -1,11 +1,18 @@
 """Websocket addresses."""
 
+from typing import Any
+
 from django.urls import path
 
 from runs.consumers import EventsConsumer, LogConsumer, RunConsumer
 
-websocket_urlpatterns = [
-    path("ws/events/", EventsConsumer.as_asgi()),
-    path("ws/runs/<int:run_id>/", RunConsumer.as_asgi()),
-    path("ws/block_runs/<int:block_run_id>/logs/", LogConsumer.as_asgi()),
+
+def route(address: str, consumer: Any) -> Any:
+    return path(address, consumer.as_asgi())  # channels routes by Django's patterns, to applications and not views
+
+
+websocket_urlpatterns: list[Any] = [
+    route("ws/events/", EventsConsumer),
+    route("ws/runs/<int:run_id>/", RunConsumer),
+    route("ws/block_runs/<int:block_run_id>/logs/", LogConsumer),
 ]
