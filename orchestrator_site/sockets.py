@@ -52,11 +52,14 @@ def is_own_origin(headers: dict[bytes, bytes], scheme: str) -> bool:
     domain, _ = split_domain_port(host)
     if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
         return False
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     return parts.netloc == host and parts.scheme == {"ws": "http", "wss": "https"}.get(scheme)
 
 
-@database_sync_to_async  # type: ignore[untyped-decorator]
+@database_sync_to_async
 def user_of_token(header: str) -> AbstractBaseUser | AnonymousUser:
     return tokens.user_for_header(header, timezone.now()) or AnonymousUser()
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.db import Error as DatabaseError
 
 from runs import live, logs
 from runs.models import BlockRun, PipelineRun
@@ -16,7 +17,7 @@ LOOK_AGAIN = 1.0  # seconds: the floor when a hint was lost
 BYTES_AT_ONCE = 128 * 1024
 
 
-class SignedInConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+class SignedInConsumer(AsyncJsonWebsocketConsumer):
     """Refuses who is not signed in; joins the groups that `groups_for` names."""
 
     joined: list[str]
@@ -53,12 +54,8 @@ class SignedInConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # cha
     async def opened(self) -> None:
         """Called once the socket is open."""
 
-    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
         """Nothing is expected of the reader; what it says is not acted on."""
-
-    @classmethod
-    async def decode_json(cls, text_data: str) -> Any:
-        return None
 
     async def run_changed(self, event: dict[str, Any]) -> None:
         await self.send_json({"type": "changed", "run": event["run"]})
@@ -94,8 +91,10 @@ class LogConsumer(SignedInConsumer):
         except ValueError:
             return None
         self.grew = asyncio.Event()
-        if self.offset < 0 or await self.look() is None:
+        block_run = await self.look()
+        if block_run is None or self.offset < 0:
             return None
+        self.first = block_run
         return [live.log_group(self.block_run_id)]
 
     async def opened(self) -> None:
@@ -110,11 +109,15 @@ class LogConsumer(SignedInConsumer):
         self.grew.set()
 
     async def follow(self) -> None:
-        """Send what there is, then what comes; a new attempt starts a new log."""
-        wants_latest = self.attempt == 0
+        """Send what there is, then what comes; a new attempt starts a new log, unless an older one was asked for."""
+        wants_latest = self.attempt in (0, self.first.attempt)
         while True:
             self.grew.clear()
-            block_run = await self.look()
+            try:
+                block_run = await self.look()
+            except DatabaseError:  # away: goes on when it is back
+                await asyncio.sleep(LOOK_AGAIN)
+                continue
             if block_run is None:
                 await self.close(NOT_FOUND)
                 return
@@ -135,15 +138,15 @@ class LogConsumer(SignedInConsumer):
     async def send_all(self, block_run: BlockRun) -> None:
         while True:
             page = await asyncio.to_thread(logs.read, block_run, self.attempt, offset=self.offset, limit=BYTES_AT_ONCE)
+            self.offset = page.next_offset
             if page.lines:
-                self.offset = page.next_offset
                 await self.send_json(
                     {"type": "lines", "attempt": self.attempt, "lines": page.lines, "next": self.offset}
                 )
             if page.at_end:
                 return
 
-    @database_sync_to_async  # type: ignore[untyped-decorator]
+    @database_sync_to_async
     def look(self) -> BlockRun | None:
         fields = ("pk", "pipeline_run_id", "status", "attempt")
         return BlockRun.objects.filter(pk=self.block_run_id).only(*fields).first()

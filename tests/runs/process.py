@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from executors.base import Outcome
+from orchestrator_site import tokens
 from pipelines import catalog
 from pipelines.models import Pipeline
 from runs import bell, events, lifecycle, logs, recovery, workers
@@ -30,6 +33,7 @@ from runs.states import BLOCK_FINISHED, RUN_FINISHED
 from tests.factories import make_pipeline, make_user
 from tests.runs.outcomes import COMPLETED, FAILED, HANDED_BACK, NOT_YET
 
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 DIAMOND = (("root",), ("left", "root"), ("right", "root"), ("join", "left", "right"))
 _worker: list[Worker] = []
 
@@ -270,3 +274,80 @@ def broken_promises() -> dict[str, list[Any]]:
 
 def running_at_once(uuid: str) -> int:
     return PipelineRun.objects.filter(pipeline__uuid=uuid, status="running").count()
+
+
+# --- logs and who may see them ----------------------------------------------------------------------------------------
+
+
+def sign_in(username: str, **fields: Any) -> str:
+    """Make a user with a session; return the session's key."""
+    user = make_user(username, **fields)
+    session = SessionStore()
+    session.update(
+        {SESSION_KEY: str(user.pk), BACKEND_SESSION_KEY: MODEL_BACKEND, HASH_SESSION_KEY: user.get_session_auth_hash()}
+    )
+    session.save()
+    return str(session.session_key)
+
+
+def make_token(username: str, *scopes: str) -> str:
+    user, moment = make_user(username), timezone.now()
+    return tokens.issue(user, name="test", scopes=scopes, expires_at=moment + timedelta(days=1), moment=moment)[1]
+
+
+def begin_block() -> dict[str, int]:
+    """Start a run of one block and claim it; return {"run", "block"}."""
+    pipeline = Pipeline.objects.filter(uuid="single").first() or make_pipeline("single", [("only",)])
+    run = start(pipeline.uuid)
+    _held[:] = [claim(run.block_runs.get().pk)]
+    return {"run": run.pk, "block": _held[0].pk}
+
+
+def write_lines(*texts: str, rings: bool = True) -> int:
+    """Append lines to the log of the block begun last, as its worker would; return the log's size."""
+    block_run = _held[0]
+    log = logs.Writer(logs.path(block_run.pipeline_run_id, block_run.pk, block_run.attempt), timezone.now)
+    for text in texts:
+        log.write("stdout", "INFO", text)
+    log.close()
+    if rings:
+        events.publish_log(block_run.pk, log.size)
+    return log.size
+
+
+def write_for(seconds: float) -> int:
+    """Write lines at an uneven pace; return how many."""
+    dice, count, until = random.Random(1), 0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        burst = dice.choice([1, 3, 500])
+        write_lines(*(f"line {count + number} {'é' * dice.randrange(80)}" for number in range(burst)))
+        count += burst
+        time.sleep(dice.choice([0, 0.01, 0.05]))
+    return count
+
+
+def end_block(outcome: Outcome = COMPLETED) -> None:
+    finish(_held[0], outcome)
+
+
+def begin_again() -> int:
+    """Take the block begun last away and claim its next attempt; return its number."""
+    recovery.take_back(_held[0], timezone.now())
+    row = BlockRun.objects.get(pk=_held[0].pk)
+    claimed = lifecycle.claim(row.pk, row.attempt, me(), timezone.now())
+    assert claimed is not None
+    _held[:] = [claimed]
+    return claimed.attempt
+
+
+def log_file() -> str:
+    block_run = _held[0]
+    return logs.path(block_run.pipeline_run_id, block_run.pk, block_run.attempt).read_text()
+
+
+def end_other_sessions() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
