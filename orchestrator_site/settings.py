@@ -116,7 +116,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 
 # --- what is run, and where -----------------------------------------------------------------------------------------
 PROJECT_DIR = Path(envstr("ORCHESTRATOR_PROJECT", str(BASE_DIR / "demo_project"))).expanduser().resolve()
-WORKERS = int(envnumber("WORKERS", max(2, min(8, os.cpu_count() or 2)), low=1, high=256))
+WORKERS = int(envnumber("WORKERS", max(4, min(16, os.cpu_count() or 4)), low=1, high=256))
 LOGS_URL = envstr("LOGS_URL", str(DATA_DIR / "logs")).removeprefix("file://")
 if not LOGS_URL.startswith("/"):
     raise ImproperlyConfigured(f"LOGS_URL={LOGS_URL[:80]!r} is not an absolute folder; other storage is not read yet.")

@@ -35,12 +35,17 @@ def may_start(pipeline: Pipeline, limits: Mapping[str, Any], *, but: PipelineRun
     return Admission(False, f"waits: {count} of at most {limit} runs of {pipeline.uuid} are running")
 
 
-def free_slots(run: PipelineRun) -> int | None:
-    """Return how many more blocks of the run may be queued now; None when there is no limit."""
+def free_slots(run: PipelineRun, *, one_was_freed: bool = False) -> int | None:
+    """Return how many more blocks of the run may be queued now; None when there is no limit.
+
+    `one_was_freed`: a block of it has just left its slot, under the run's lock.
+    """
     limit = first_slots(run)
-    if limit is None:
-        return None
-    taken = run.block_runs.filter(status__in=(BlockStatus.QUEUED, BlockStatus.RUNNING)).count()
+    if limit is None or (limit == 1 and one_was_freed):
+        return limit
+    # A waiting block keeps its slot, though no worker: it comes back to it.
+    holding = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
+    taken = run.block_runs.filter(status__in=holding).count()
     return max(0, limit - taken)
 
 

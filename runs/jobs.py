@@ -18,9 +18,10 @@ from runs.states import BlockStatus
 ENTRYPOINT = "pipelines.runtime:run_block"
 
 
-def work_for(block_run: BlockRun, run: PipelineRun) -> Work:
+def work_for(block_run: BlockRun, run: PipelineRun, done: Mapping[str, list[Any]] | None = None) -> Work:
     """Gather what the block needs. Reads the database and the project's metadata; runs nothing.
 
+    `done`: outputs of blocks of the run that the caller knows already, by uuid.
     Raises Refusal when the project's files ask for a secret that is not stored.
     """
     config, known = block_run.config, named_secrets(block_run.config.get("secrets", ()))
@@ -32,7 +33,7 @@ def work_for(block_run: BlockRun, run: PipelineRun) -> Work:
         "run_tests": True,
         "skip_sensor": config.get("skip_sensor", False),
         "cache_outputs": run.in_one_process,
-        "upstream": upstream_outputs(block_run, run),
+        "upstream": upstream_outputs(block_run, run, done or {}),
         "variables": variables_with_secrets(run, known),
         "context": context(block_run, run),
         "output_url": output_url(block_run, run),
@@ -53,21 +54,26 @@ def work_for(block_run: BlockRun, run: PipelineRun) -> Work:
     )
 
 
-def upstream_outputs(block_run: BlockRun, run: PipelineRun) -> list[dict[str, Any]]:
+def upstream_outputs(block_run: BlockRun, run: PipelineRun, known: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     """Return, in declared order, the outputs of the upstream blocks that completed.
 
     A block run alone (`run --block`) takes those of the newest run in which each completed.
     """
-    if not block_run.upstream:
-        return []
+    found = {uuid: known[uuid] for uuid in block_run.upstream if uuid in known}
+    if len(found) < len(block_run.upstream):
+        found = stored_outputs(block_run, run)
+    return [{"block": uuid, "outputs": found[uuid]} for uuid in block_run.upstream if uuid in found]
+
+
+def stored_outputs(block_run: BlockRun, run: PipelineRun) -> dict[str, list[Any]]:
     done = BlockRun.objects.filter(block_uuid__in=block_run.upstream, status=BlockStatus.COMPLETED)
-    found = dict(done.filter(pipeline_run=run).values_list("block_uuid", "output"))
+    found: dict[str, list[Any]] = dict(done.filter(pipeline_run=run).values_list("block_uuid", "output"))
     for uuid in block_run.upstream:
         if uuid not in found and not run.block_runs.filter(block_uuid=uuid).exists():
             earlier = done.filter(block_uuid=uuid, pipeline_run__pipeline_id=run.pipeline_id).order_by("-id").first()
             if earlier:
                 found[uuid] = earlier.output
-    return [{"block": uuid, "outputs": found[uuid]} for uuid in block_run.upstream if uuid in found]
+    return found
 
 
 def context(block_run: BlockRun, run: PipelineRun) -> dict[str, Any]:

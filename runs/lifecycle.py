@@ -328,7 +328,7 @@ def advance(
         is_open = bool(finished.downstream and below.update(pending=F("pending") - 1))
     else:
         settle_all(run, moment)
-    step = queue_ready(run, moment, taker)
+    step = queue_ready(run, moment, taker, one_was_freed=finished is not None)
     if not is_open and step == Step():
         finish_if_done(run, moment)
     return step
@@ -364,10 +364,12 @@ def asks_for_failures(row: BlockRun) -> bool:
     return row.trigger_rule not in ("all_success", "none_failed")
 
 
-def queue_ready(run: PipelineRun, moment: datetime, taker: Worker | None = None) -> Step:
+def queue_ready(
+    run: PipelineRun, moment: datetime, taker: Worker | None = None, *, one_was_freed: bool = False
+) -> Step:
     """Queue the blocks that wait for nothing more, as far as there are slots."""
     ready = run.block_runs.filter(status=BlockStatus.INITIAL, pending=0).order_by("priority", "position")
-    rows = list(ready[: admission.free_slots(run)])
+    rows = list(ready[: admission.free_slots(run, one_was_freed=one_was_freed)])
     taken = rows.pop(0) if rows and taker is not None and take(rows[0], taker, moment) else None
     if not rows:
         return Step(0, taken)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from copy import copy
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
 
@@ -36,6 +36,7 @@ class WorkerProcess:
         self.executors: dict[str, Executor] = {}
         self.row: Worker | None = None
         self.known_run: PipelineRun | None = None
+        self.known_outputs: dict[str, list[Any]] = {}  # of its blocks that this worker has just done
 
     @property
     def worker(self) -> Worker:
@@ -115,18 +116,22 @@ class WorkerProcess:
         if outcome.exit == -signal.SIGTERM and outcome.verdict is Verdict.FAILED and self.stops_now():
             outcome = Outcome(verdict=Verdict.HANDED_BACK)
         more = (run.in_one_process or hops < HOPS) and not self.stopping()
-        following = self.finish(block_run, mask_outcome(outcome, secrets), more)
+        outcome = mask_outcome(outcome, secrets)
+        following = self.finish(block_run, outcome, more)
+        if outcome.verdict is Verdict.COMPLETED:
+            self.known_outputs[block_run.block_uuid] = outcome.result.get("outputs", [])
         if log.size:
             events.publish_log(block_run.pk, log.size)  # open pages read on to the end
         return following
 
     def prepare(self, block_run: BlockRun) -> tuple[PipelineRun, Work, Worker]:
         run = self.run_of(block_run)
-        return run, jobs.work_for(block_run, run), self.worker
+        return run, jobs.work_for(block_run, run, self.known_outputs), self.worker
 
     def run_of(self, block_run: BlockRun) -> PipelineRun:
         """Its run, read once for blocks in a row: what a block needs of it does not change while it goes on."""
         if self.known_run is None or self.known_run.pk != block_run.pipeline_run_id:
+            self.known_outputs = {}
             self.known_run = PipelineRun.objects.select_related("pipeline").get(pk=block_run.pipeline_run_id)
         return self.known_run
 

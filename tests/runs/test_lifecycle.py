@@ -214,6 +214,17 @@ def test_a_limit_on_blocks_holds(now: datetime) -> None:
     assert set(statuses(run).values()) == {"completed"}
 
 
+def test_a_waiting_block_keeps_its_slot(now: datetime) -> None:
+    blocks = [block("sensor", priority=-1), block("a"), block("b"), block("c")]
+    run = start(make_pipeline(blocks=blocks, concurrency_config={"block_run_limit": 2}), now)
+    worker = make_owner(now)
+    lifecycle.finish_block(claim(run, "sensor", worker, now), NOT_YET, moment=now)
+
+    lifecycle.finish_block(claim(run, "a", worker, now), COMPLETED, moment=now)
+
+    assert statuses(run) == {"sensor": "waiting", "a": "completed", "b": "queued", "c": "initial"}
+
+
 def test_in_one_process_one_block_is_queued_at_a_time(now: datetime) -> None:
     run = start(make_pipeline(blocks=DIAMOND, run_pipeline_in_one_process=True), now)
     worker = make_owner(now)
