@@ -8,6 +8,7 @@ from executors.base import Failure, Outcome
 
 SHORTEST = 8  # characters; a shorter value would tear holes into ordinary text
 STARS = "***"
+KEPT = ("url", "type")  # of an output: where it is and how it is read; no user's code says these
 
 
 def maskable(secrets: Mapping[str, str]) -> tuple[str, ...]:
@@ -36,7 +37,7 @@ def mask_tree(tree: Any, values: tuple[str, ...]) -> Any:
     if isinstance(tree, str):
         return mask_text(tree, values)
     if isinstance(tree, Mapping):
-        return {key: mask_tree(value, values) for key, value in tree.items()}
+        return {key: value if key in KEPT else mask_tree(value, values) for key, value in tree.items()}
     if isinstance(tree, list):
         return [mask_tree(value, values) for value in tree]
     return tree

@@ -24,6 +24,14 @@ def test_an_outcome_shows_no_secret_in_its_failure_or_previews() -> None:
     assert masked.result["outputs"][0] == {"preview": {"kind": "table", "rows": [[1, "key ***"]]}, "rows": 1}
 
 
+def test_an_output_can_still_be_found_when_a_word_of_its_place_is_secret() -> None:
+    output = {"url": "/data/customers/7/output_0.parquet", "type": "dataframe", "preview": {"text": "customers"}}
+
+    masked = mask_outcome(Outcome(verdict=Verdict.COMPLETED, result={"outputs": [output]}), ("customers", "dataframe"))
+
+    assert masked.result["outputs"][0] == {**output, "preview": {"text": "***"}}
+
+
 def test_without_secrets_the_outcome_is_the_same() -> None:
     outcome = Outcome(verdict=Verdict.COMPLETED, result={"outputs": []})
 
