@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import datetime
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -37,7 +38,7 @@ class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
 
     def forget(self) -> None:
         self.ear: bell.Ear | None = None
-        self.hinted: dict[tuple[int, int], float] = {}
+        self.hinted: dict[tuple[int, int, datetime | None], float] = {}
         self.tidied_at = self.plain_at = 0.0
 
     def dequeue(self) -> list[tuple[Any, str]] | None:
@@ -59,10 +60,12 @@ class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     def look(self) -> list[tuple[Any, str]]:
         now = time.monotonic()
         self.hinted = {key: at for key, at in self.hinted.items() if now - at < HINT_AGAIN_AFTER}
-        rows = BlockRun.objects.queued().values_list("pk", "attempt")[: Conf.WORKERS + len(self.hinted)]
+        # A sensor is queued again and again under one attempt: the time of queueing tells its turns apart.
+        queued = BlockRun.objects.queued().values_list("pk", "attempt", "queued_at")
+        rows = queued[: Conf.WORKERS + len(self.hinted)]
         fresh = [row for row in rows if row not in self.hinted][: Conf.WORKERS]
         self.hinted.update(dict.fromkeys(fresh, now))
-        return [(None, hint(*row)) for row in fresh]
+        return [(None, hint(block_run_id, attempt)) for block_run_id, attempt, _ in fresh]
 
     def plain_tasks(self) -> list[tuple[Any, str]] | None:
         now = time.monotonic()

@@ -234,3 +234,14 @@ def test_a_broker_sent_to_another_process_starts_anew(looker: BlockRunBroker, no
 
     assert sent.ear is None
     assert len(sent.look()) == 2
+
+
+def test_a_sensor_queued_again_is_named_again_at_once(looker: BlockRunBroker, now: datetime) -> None:
+    run = create_run(make_pipeline("one", [("sensor",)]), moment=now, origin=Origin.MANUAL)
+    assert len(named(looker.look())) == 1
+    claim(run, "sensor", make_owner(now), now)
+    run.block_runs.move_to(BlockStatus.RUNNING, BlockStatus.WAITING)
+    later = now + timedelta(seconds=2)
+    run.block_runs.move_to(BlockStatus.WAITING, BlockStatus.QUEUED, queued_at=later)
+
+    assert named(looker.look()) == [(run.block_runs.get().pk, 1)]
