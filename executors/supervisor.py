@@ -24,6 +24,7 @@ CHECK_SECONDS = 0.5  # how often the host is asked whether to stop
 READ_AT_ONCE = 1 << 18
 # What taking in a message may raise: users' code can reach the channel, and what it says there is not believed.
 NONSENSE = (ChannelClosed, OSError, ValueError, TypeError, LookupError, AttributeError)
+ANSWER_SECONDS = 10.0  # a fork server that says nothing for so long hangs, in a library that it imports
 HAND_BACK_GRACE = 1.0  # seconds: a worker that stops has little time
 HIDDEN_FROM_BLOCKS = (
     "DATABASE_URL",
@@ -59,6 +60,7 @@ class ForkServer:
     def __init__(self, modules: Sequence[str]) -> None:
         self.modules = list(modules)
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control.settimeout(ANSWER_SECONDS)
         env = {key: value for key, value in os.environ.items() if key not in HIDDEN_FROM_BLOCKS}
         env["PYTHONUNBUFFERED"] = "1"
         command = [sys.executable, "-m", "executors.fork_server", str(theirs.fileno()), *self.modules]
@@ -97,6 +99,9 @@ class ForkServer:
         """Take in one message of the server, waiting for it."""
         try:
             data, files, _, _ = socket.recv_fds(self.control, 65536, 4)
+        except TimeoutError as error:
+            self.process.kill()
+            raise ForkServerGone from error
         except OSError as error:
             raise ForkServerGone from error
         if not data:

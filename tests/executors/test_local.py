@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from executors import local
+from executors import local, supervisor
 from executors.base import Outcome, Stop, Verdict, Work
 from executors.local import LocalExecutor
 
@@ -287,3 +287,14 @@ def test_a_block_that_has_ended_is_not_stopped_any_more(executor: LocalExecutor)
             time.sleep(0.35)  # meanwhile the block ends, and it gets time to ask whether to stop
 
     assert launch(executor, "prints_twice", Slow(lambda _: Stop.HAND_BACK)).verdict == Verdict.COMPLETED
+
+
+def test_a_library_that_hangs_holds_no_block_up_for_ever(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "ANSWER_SECONDS", 0.3)
+    config = {"preload": ["tests.executors.hanging_library"]}
+
+    for _ in range(2):  # the first is forked before libraries are imported
+        assert launch(executor, "trivial", config=config).verdict == Verdict.COMPLETED
+    executor.close()
