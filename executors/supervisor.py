@@ -298,7 +298,7 @@ class Supervision:
 
     def end(self, stop: Stop) -> None:
         """Begin to end the child: SIGTERM to its group, SIGKILL to everything of it after the grace."""
-        if self.stop is not None:
+        if self.stop is not None or self.has_just_ended():
             return
         self.stop = stop
         graces = {Stop.FENCED: 0.0, Stop.HAND_BACK: min(self.work.kill_grace, HAND_BACK_GRACE)}
@@ -306,6 +306,12 @@ class Supervision:
         self.kill_at = time.monotonic() + grace
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.child.pid, signal.SIGTERM)
+
+    def has_just_ended(self) -> bool:
+        """Look once more: a block that has done its work is not to be stopped, and done again."""
+        if self.child.channel in self.selector.get_map():
+            self.take_messages()
+        return self.result is not None
 
     def outcome(self) -> Outcome:
         if self.exit and self.exit["left"]:

@@ -284,7 +284,8 @@ def test_nonsense_on_the_channel_ends_the_block_that_spoke_it(executor: LocalExe
 def test_a_block_that_has_ended_is_not_stopped_any_more(executor: LocalExecutor) -> None:
     class Slow(Listener):
         def output(self, stream: str, data: bytes) -> None:
-            time.sleep(0.35)  # meanwhile the block ends, and it gets time to ask whether to stop
+            wait_until_gone(int(self.external_id))
+            time.sleep(0.6)  # and then it is time to ask whether to stop
 
     assert launch(executor, "prints_twice", Slow(lambda _: Stop.HAND_BACK)).verdict == Verdict.COMPLETED
 
@@ -297,4 +298,5 @@ def test_a_library_that_hangs_holds_no_block_up_for_ever(
 
     for _ in range(2):  # the first is forked before libraries are imported
         assert launch(executor, "trivial", config=config).verdict == Verdict.COMPLETED
-    executor.close()
+    assert executor.server is not None
+    executor.server.process.kill()
