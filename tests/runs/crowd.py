@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,27 +17,22 @@ import psutil
 from tests.runs.small_project import write_project
 from tests.schedules.scratch import ROOT, postgres_database
 
-PRELUDE = "import django; django.setup(); from tests.runs.process import *; answer()"
+PRELUDE = "import django; django.setup(); from tests.runs.process import *; answer_in_copies(sys.argv[1:])"
 
 
 class Member:
     """A process that evaluates expressions with the names of tests.runs.process."""
 
-    def __init__(self, env: dict[str, str]) -> None:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen([sys.executable, "-c", PRELUDE], cwd=ROOT, env=env, text=True, **pipes)
-        self.is_ready = False
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel, self.lines = channel, channel.makefile("rw")
 
     def tell(self, code: str) -> None:
-        self.process.stdin.write(json.dumps(code) + "\n")
-        self.process.stdin.flush()
+        self.lines.write(json.dumps(code) + "\n")
+        self.lines.flush()
 
     def hear(self) -> Any:
         """Return what the expression told last is, by way of JSON."""
-        if not self.is_ready:
-            assert self.process.stdout.readline() == "{}\n"
-            self.is_ready = True
-        found = json.loads(self.process.stdout.readline())
+        found = json.loads(self.lines.readline())
         assert "raised" not in found, found["raised"]
         return found["is"]
 
@@ -45,8 +41,8 @@ class Member:
         return self.hear()
 
     def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        self.lines.close()
+        self.channel.close()
 
 
 class Crowd:
@@ -65,7 +61,13 @@ class Crowd:
         }
         command = [sys.executable, "manage.py", "migrate", "-v0"]
         subprocess.run(command, cwd=ROOT, env=self.env, check=True, stdout=subprocess.DEVNULL)
-        self.members = [Member(self.env) for _ in range(size)]
+        pairs = [socket.socketpair() for _ in range(size)]
+        theirs = [pair[1].fileno() for pair in pairs]
+        command = [sys.executable, "-c", PRELUDE, *map(str, theirs)]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=self.env, pass_fds=theirs, start_new_session=True)
+        for pair in pairs:
+            pair[1].close()
+        self.members = [Member(ours) for ours, _ in pairs]
 
     def ask(self, code: str) -> Any:
         return self.members[0].ask(code)
@@ -80,6 +82,8 @@ class Crowd:
     def close(self) -> None:
         for member in self.members:
             member.close()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -38,15 +39,27 @@ DIAMOND = (("root",), ("left", "root"), ("right", "root"), ("join", "left", "rig
 _worker: list[Worker] = []
 
 
-def answer() -> None:
+def answer_in_copies(descriptors: list[str]) -> None:
+    """Fork a process for each socket that is told what to do there; end when all have ended."""
+    for descriptor in map(int, descriptors):
+        if os.fork() == 0:
+            with socket.socket(fileno=descriptor) as told, told.makefile("rw") as lines:
+                answer(lines)
+            os._exit(0)
+        os.close(descriptor)
+    for _ in descriptors:
+        os.wait()
+
+
+def answer(lines: TextIO) -> None:
     """Evaluate the expressions that come by line; answer in JSON."""
-    print("{}", flush=True)  # ready
-    for line in sys.stdin:
+    for line in lines:
         try:
             found = {"is": eval(json.loads(line), globals())}
         except Exception:
             found = {"raised": traceback.format_exc()}
-        print(json.dumps(found, default=str), flush=True)
+        lines.write(json.dumps(found, default=str) + "\n")
+        lines.flush()
 
 
 def me() -> Worker:
