@@ -7,93 +7,24 @@ import resource
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from django.conf import settings as django_settings
 from django.db import OperationalError, connection
 
 from runs import bell
 from runs.bell import PostgresCarrier, RedisCarrier, SocketCarrier
 from tests.conftest import ON_POSTGRES
-
-REDIS = "redis://127.0.0.1:6379/0"
-RINGER = """
-import django; django.setup()
-import sys
-from runs import bell
-for line in sys.stdin:
-    topic, _, text = line.strip().partition(" ")
-    bell.ring(topic, text)
-    print("rung", flush=True)
-"""
-LISTENER = """
-import django; django.setup()
-from runs import bell
-with bell.listen("queue") as ear:
-    print("listening", flush=True)
-    ear.wait(60)
-"""
-SHORT, LONG = 0.05, 20.0  # seconds in which silence shows; in which a ring must have come
-
-
-def redis_problem() -> str:
-    try:
-        redis.Redis.from_url(REDIS, socket_connect_timeout=1).ping()
-    except redis.RedisError as error:
-        return f"no Redis answers: {error}"
-    return ""
-
+from tests.runs.ears import LISTENER, LONG, REDIS, SHORT, Apart, hear, prefix_of, redis_problem
 
 on_postgres = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not ON_POSTGRES, reason="the database of this test run is not Postgres"),
 ]
-
-
-class Apart:
-    """Python processes of ours that see what this one sees."""
-
-    def __init__(self, **environment: str) -> None:
-        self.env = {**os.environ, "DJANGO_SETTINGS_MODULE": "orchestrator_site.settings", **environment}
-        self.processes: list[subprocess.Popen[str]] = []
-
-    def start(self, code: str) -> "subprocess.Popen[str]":
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=django_settings.BASE_DIR, env=self.env, text=True, **pipes
-        )
-        self.processes.append(process)
-        return process
-
-    def ring(self, *lines: str) -> None:
-        """Ring from another process, the same one each time."""
-        ringer = self.processes[0] if self.processes else self.start(RINGER)
-        ringer.stdin.write("".join(f"{line}\n" for line in lines))
-        ringer.stdin.flush()
-        for _ in lines:
-            assert ringer.stdout.readline() == "rung\n"
-
-    def close(self) -> None:
-        for process in self.processes:
-            process.kill()
-            process.communicate()
-
-
-def hear(ear: bell.Ear, count: int = 1) -> list[str]:
-    """Wait until so many texts came."""
-    texts: list[str] = []
-    until = time.monotonic() + LONG
-    while len(texts) < count:
-        assert time.monotonic() < until, f"heard only {texts}"
-        texts += ear.wait(until - time.monotonic())
-    return texts
 
 
 @pytest.fixture
@@ -128,12 +59,6 @@ def place(
     apart = Apart(**environment)
     yield carrier, apart
     apart.close()
-
-
-def prefix_of(database: dict[str, Any]) -> str:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bell.settings, "DATABASES", {"default": database})
-        return RedisCarrier(REDIS).prefix
 
 
 # --- every carrier ----------------------------------------------------------------------------------------------------
@@ -366,113 +291,6 @@ def test_a_ring_on_a_broken_connection_harms_nothing(postgres: PostgresCarrier) 
     postgres.ring("queue", "heard")
 
     assert hear(ear) == ["heard"]
-    ear.close()
-
-
-# --- Redis ------------------------------------------------------------------------------------------------------------
-
-
-class OwnRedis:
-    """A Redis server that a test may stop and start."""
-
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        until = time.monotonic() + LONG
-        while True:
-            try:
-                redis.Redis.from_url(self.url, retry=None).ping()
-                return
-            except redis.RedisError:
-                assert time.monotonic() < until
-                time.sleep(0.02)
-
-    def stop(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-
-@pytest.fixture
-def server() -> Iterator[OwnRedis]:
-    if not shutil.which("redis-server"):
-        pytest.skip("there is no redis-server here")
-    made = OwnRedis()
-    yield made
-    made.stop()
-
-
-@pytest.mark.processes
-def test_redis_away_costs_a_moment_and_raises_nothing(server: OwnRedis, caplog: pytest.LogCaptureFixture) -> None:
-    carrier = RedisCarrier(server.url)
-    began = time.monotonic()
-
-    for _ in range(100):
-        carrier.ring("queue", "")
-    ear = carrier.listen("queue")
-    assert ear.wait(SHORT) == []
-    assert ear.wait(SHORT) == []
-
-    assert time.monotonic() - began < 3
-    assert ["polling instead" in record.getMessage() for record in caplog.records] == [True]
-    ear.close()
-
-
-@pytest.mark.processes
-def test_an_ear_hears_again_when_redis_is_back(server: OwnRedis) -> None:
-    server.start()
-    carrier = RedisCarrier(server.url)
-    ear = carrier.listen("queue")
-    server.stop()
-    assert ear.wait(SHORT) == []
-    carrier.ring("queue", "lost")
-
-    server.start()
-    until = time.monotonic() + LONG
-    while not (heard := ear.wait(0.1)):
-        assert time.monotonic() < until
-        carrier.ring("queue", "heard")
-
-    assert set(heard) == {"heard"}
-    ear.close()
-
-
-@pytest.mark.processes
-def test_an_ear_whose_connection_was_dropped_hears_again(server: OwnRedis) -> None:
-    server.start()
-    carrier = RedisCarrier(server.url)
-    ear = carrier.listen("queue")
-    redis.Redis.from_url(server.url).client_kill_filter(_type="pubsub")
-
-    ear.wait(SHORT)
-    until = time.monotonic() + LONG
-    while not (heard := ear.wait(0.1)):
-        assert time.monotonic() < until
-        carrier.ring("queue", "heard")
-
-    assert set(heard) == {"heard"}
-    ear.close()
-
-
-@pytest.mark.skipif(bool(redis_problem()), reason="no Redis answers")
-def test_two_installations_on_one_redis_do_not_hear_each_other() -> None:
-    ours, theirs = RedisCarrier(REDIS), RedisCarrier(REDIS)
-    ours.prefix = prefix_of({"NAME": "ours"})
-    theirs.prefix = prefix_of({"NAME": "theirs"})
-    ear = ours.listen("queue")
-
-    theirs.ring("queue", "not for us")
-    ours.ring("queue", "for us")
-
-    assert hear(ear) == ["for us"]
     ear.close()
 
 
