@@ -32,7 +32,7 @@ def may_start(pipeline: Pipeline, limits: Mapping[str, Any], *, but: PipelineRun
     count = running.count()
     if count < int(limit):
         return Admission(True)
-    return Admission(False, f"waits: {count} of at most {limit} runs of {pipeline.uuid} are running")
+    return Admission(False, f"{count} of at most {limit} runs of {pipeline.uuid} are running")
 
 
 def free_slots(run: PipelineRun, *, one_was_freed: bool = False) -> int | None:

@@ -63,10 +63,10 @@ def create_run(
         verdict = admission.may_start(pipeline, version.settings.get("concurrency_config") or {})
         if verdict.is_open:
             start_at_once(run, block_runs, moment)
-        run.reason = verdict.reason
+        run.reason = f"waits: {verdict.reason}" if verdict.reason else ""
         run.save(force_insert=True)
         BlockRun.objects.bulk_create(block_runs)
-        events.note(run, "created", moment, verdict.reason or f"started by {started_by or origin}")
+        events.note(run, "created", moment, run.reason or f"started by {started_by or origin}")
         events.publish_run(run.pk)
         events.publish_work()
     return run
@@ -144,11 +144,18 @@ def time_out(run: PipelineRun, *, moment: datetime) -> bool:
 def retry(
     run: PipelineRun, *, moment: datetime, by: str = "", from_block: str | None = None, incomplete: bool = True
 ) -> bool:
-    """Run a failed or cancelled run again: its incomplete blocks, all of them, or a block and its descendants."""
+    """Run a failed or cancelled run again: its incomplete blocks, all of them, or a block and its descendants.
+
+    False if it is neither. Raises Refusal when the pipeline's limit leaves no room for it now.
+    """
     with transaction.atomic():
         run = lock(run.pk)
         if run.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
             return False
+        limits = run.version.settings.get("concurrency_config") or {}
+        if not (verdict := admission.may_start(run.pipeline, limits, but=run)).is_open:
+            hint = "Retry it when one of them is finished."
+            raise Refusal(f"Run {run.pk} cannot start: {verdict.reason}.", hint=hint, code="conflict")
         chosen = blocks_to_repeat(run, from_block, incomplete)
         for status in BlockStatus:
             if status not in (BlockStatus.INITIAL, BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING):
@@ -369,6 +376,8 @@ def queue_ready(
 ) -> Step:
     """Queue the blocks that wait for nothing more, as far as there are slots."""
     ready = run.block_runs.filter(status=BlockStatus.INITIAL, pending=0).order_by("priority", "position")
+    if taker is None:
+        ready = ready.only("pk")
     rows = list(ready[: admission.free_slots(run, one_was_freed=one_was_freed)])
     taken = rows.pop(0) if rows and taker is not None and take(rows[0], taker, moment) else None
     if not rows:

@@ -88,6 +88,11 @@ def unstick(moment: datetime) -> int:
 
 
 def start_held(moment: datetime) -> int:
-    """Start runs that waited for a limit and may start now."""
-    held = PipelineRun.objects.filter(status=RunStatus.INITIAL).order_by("priority", "execution_date", "id")
-    return sum(lifecycle.start(run, moment) for run in held[:BATCH])
+    """Start runs that waited for a limit and may start now: of each pipeline the most urgent ones."""
+    held = PipelineRun.objects.filter(status=RunStatus.INITIAL)
+    started = 0
+    for pipeline_id in list(held.order_by().values_list("pipeline_id", flat=True).distinct()[:BATCH]):
+        of_pipeline = held.filter(pipeline_id=pipeline_id).order_by("priority", "execution_date", "id")
+        while (run := of_pipeline.first()) and lifecycle.start(run, moment):
+            started += 1
+    return started

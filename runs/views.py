@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from pipelines.drawing import draw
 from pipelines.models import Pipeline
+from pipelines.refusal import Refusal
 from runs import lifecycle, logs, overview
 from runs.forms import RunFilter
 from runs.models import BlockRun, PipelineRun
@@ -82,7 +83,12 @@ def retry(request: HttpRequest, run_id: int) -> HttpResponse:
     run, from_block = find_run(run_id), request.POST.get("from_block") or None
     if from_block and not run.block_runs.filter(block_uuid=from_block).exists():
         raise Http404(f"Run {run_id} has no block {from_block[:80]!r}.")
-    if lifecycle.retry(run, moment=timezone.now(), by=request.user.get_username(), from_block=from_block):
+    try:
+        goes_on = lifecycle.retry(run, moment=timezone.now(), by=request.user.get_username(), from_block=from_block)
+    except Refusal as refusal:
+        messages.warning(request, str(refusal))
+        return redirect("runs:detail", run_id)
+    if goes_on:
         messages.success(request, f"Run {run_id} goes on: attempt {run.attempt + 1}.")
     else:
         messages.warning(

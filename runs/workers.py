@@ -9,10 +9,12 @@ from django.conf import settings
 from runs.models import BlockRun, Worker, WorkerKind
 from runs.states import BlockStatus
 
+FIRST_PID_SPACE = 0xEFFFFFFC  # the kernel's fixed number of the one outside all containers
+
 
 def register(kind: WorkerKind, moment: datetime) -> Worker:
     """Make this process's row. A row of the same host and pid is of a process that is gone: it is closed."""
-    host = socket.gethostname()
+    host = this_host()
     Worker.objects.filter(host=host, pid=os.getpid(), kind=kind, stopped_at=None).update(
         stopped_at=moment, lease_until=None
     )
@@ -43,7 +45,7 @@ def tidy_this_host(moment: datetime) -> int:
     A dead worker's block runs are then taken up again at the next sweep instead of when the lease would have run
     out. Returns how many were found dead.
     """
-    rows = Worker.objects.filter(host=socket.gethostname(), stopped_at=None)
+    rows = Worker.objects.filter(host=this_host(), stopped_at=None)
     dead = [row.pk for row in rows if not is_alive(row.pid)]
     stale = moment - timedelta(seconds=settings.HEARTBEAT_SECONDS)
     idle = rows.filter(kind=WorkerKind.WORKER, seen_at__lt=stale).exclude(pk__in=dead)
@@ -53,6 +55,12 @@ def tidy_this_host(moment: datetime) -> int:
     if dead:
         Worker.objects.filter(pk__in=dead).update(stopped_at=moment, lease_until=moment - timedelta(seconds=1))
     return len(dead)
+
+
+def this_host() -> str:
+    """Name the place in which a pid means one process: containers may share a host name, but not their pids."""
+    space = os.stat("/proc/self/ns/pid").st_ino
+    return socket.gethostname() if space == FIRST_PID_SPACE else f"{socket.gethostname()}/{space}"
 
 
 def is_alive(pid: int) -> bool:

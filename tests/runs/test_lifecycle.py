@@ -390,6 +390,19 @@ def test_a_retry_repeats_what_is_incomplete_with_timers_set_anew(now: datetime) 
     assert run.status == RunStatus.COMPLETED
 
 
+def test_a_retry_is_refused_while_the_pipelines_limit_leaves_no_room(now: datetime) -> None:
+    pipeline = make_pipeline(concurrency_config={"pipeline_run_limit": 1})
+    first = start(pipeline, now)
+    drive(first, now, lambda _: FAILED)
+    second = start(pipeline, now)
+
+    with pytest.raises(Refusal, match="1 of at most 1 runs of etl are running"):
+        lifecycle.retry(first, moment=now)
+
+    drive(second, now)
+    assert lifecycle.retry(first, moment=now)
+
+
 def test_a_retry_from_a_block_repeats_its_descendants(now: datetime) -> None:
     run = start(make_pipeline(blocks=DIAMOND), now)
     drive(run, now, lambda uuid: FAILED if uuid == "bottom" else COMPLETED)

@@ -113,6 +113,20 @@ def test_a_run_that_waited_for_a_limit_is_started_by_the_sweep(now: datetime) ->
     assert second.status == RunStatus.RUNNING
 
 
+def test_a_pipeline_with_many_held_runs_does_not_hide_another(now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "BATCH", 2)
+    full, free = (make_pipeline(uuid, concurrency_config={"pipeline_run_limit": 1}) for uuid in ("full", "free"))
+    for _ in range(4):
+        create_run(full, moment=now, origin=Origin.MANUAL)
+    first, second = (create_run(free, moment=now, origin=Origin.MANUAL) for _ in range(2))
+    drive(first, now)
+
+    recovery.start_held(now)
+
+    second.refresh_from_db()
+    assert second.status == RunStatus.RUNNING
+
+
 def test_all_is_well_costs_few_queries(
     run: PipelineRun, now: datetime, django_assert_max_num_queries: pytest.FixtureRequest
 ) -> None:
