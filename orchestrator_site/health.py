@@ -6,7 +6,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Min, Q
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
@@ -18,7 +17,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pipelines.filters import check_parameters
+from pipelines.refusal import Refusal
 from pipelines.serializers import StrictSerializer
+from runs import tables
 from runs.models import BlockRun, Worker, WorkerKind
 from runs.states import BlockStatus
 
@@ -44,7 +45,7 @@ def readiness() -> dict[str, str]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         is_migrated = migrations_are_applied()
-    except DatabaseError:
+    except (DatabaseError, Refusal):
         return {"database": "does not answer", "migrations": "unknown"}
     return {"database": "ok", "migrations": "ok" if is_migrated else "not applied: run manage.py migrate"}
 
@@ -55,8 +56,7 @@ found_migrated = False  # once this process has seen it, nobody undoes it under 
 def migrations_are_applied() -> bool:
     global found_migrated
     if not found_migrated:
-        executor = MigrationExecutor(connection)
-        found_migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        found_migrated = not tables.unapplied()
     return found_migrated
 
 

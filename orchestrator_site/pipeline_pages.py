@@ -1,5 +1,6 @@
 """The pages of pipelines. They join what three apps know, so they live above all of them."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -14,8 +15,8 @@ from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import lifecycle, overview
-from runs.forms import StartForm, start_once
-from runs.models import Origin, PipelineRun
+from runs.forms import StartForm
+from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
 from schedules.models import PipelineSchedule
 
@@ -59,25 +60,11 @@ def detail(request: HttpRequest, uuid: str) -> HttpResponse:
 def start(request: HttpRequest, uuid: str) -> HttpResponse:
     """Start a run now; sending the same form twice starts it once."""
     pipeline, form = find(uuid), StartForm.sent(request.POST)
-    if form.is_valid():
-        try:
-            run = start_once(
-                f"page:{request.user.pk}:{form.cleaned_data['key']}",
-                lambda key: lifecycle.create_run(
-                    pipeline,
-                    moment=timezone.now(),
-                    origin=Origin.MANUAL,
-                    variables=form.cleaned_data["variables"],
-                    idempotency_key=key,
-                    started_by=request.user.get_username(),
-                ),
-            )
-        except Refusal as refusal:
-            form.add_error("variables" if refusal.field == "variables" else None, str(refusal))
-        else:
-            messages.success(request, f"Run {run.pk} of {pipeline.uuid} is started.")
-            return redirect("runs:detail", run.pk)
-    return render(request, "pipelines/detail.html", page_of(pipeline) | {"start": form}, status=422)
+    run = form.start(partial(lifecycle.create_run, pipeline), user=request.user, moment=timezone.now())
+    if run is None:
+        return render(request, "pipelines/detail.html", page_of(pipeline) | {"start": form}, status=422)
+    messages.success(request, f"Run {run.pk} of {pipeline.uuid} is started.")
+    return redirect("runs:detail", run.pk)
 
 
 def find(uuid: str) -> Pipeline:

@@ -2,14 +2,15 @@
 
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.db import IntegrityError, transaction
 
 from pipelines.parsers import MAX_BYTES, read_json
 from pipelines.refusal import Refusal
 from runs.models import Origin, PipelineRun, PipelineRunQuerySet, choices
+from runs.repeats import kept_or_started
 from runs.states import RunStatus
 
 MOST_VARIABLES = MAX_BYTES // 4
@@ -81,19 +82,20 @@ class StartForm(forms.Form):
     def sent(cls, data: Any) -> "StartForm":
         return cls(data, auto_id="start_%s")
 
+    def start(self, create: Callable[..., PipelineRun], *, user: Any, moment: datetime) -> PipelineRun | None:
+        """Return the run that `create` made, now or when the same form was sent before; None if the form has errors.
 
-def start_once(key: str, start: Callable[[str], PipelineRun]) -> PipelineRun:
-    """Return the run that `start(key)` made, now or when the same form was sent before."""
-    if earlier := PipelineRun.objects.filter(idempotency_key=key).first():
-        return earlier
-    try:
-        with transaction.atomic():
-            return start(key)
-    except IntegrityError:
-        winner = PipelineRun.objects.filter(idempotency_key=key).first()
-        if winner is None:  # some other constraint
-            raise
-        return winner
+        `create` takes what `create_run` takes beside the pipeline; its Refusal becomes an error of the form.
+        """
+        if not self.is_valid():
+            return None
+        key, variables = f"page:{user.pk}:{self.cleaned_data['key']}", self.cleaned_data["variables"]
+        fields = {"moment": moment, "origin": Origin.MANUAL, "variables": variables, "started_by": user.get_username()}
+        try:
+            return kept_or_started(key, lambda: create(idempotency_key=key, **fields))[0]
+        except Refusal as refusal:
+            self.add_error("variables" if refusal.field == "variables" else None, str(refusal))
+            return None
 
 
 class RunFilter(forms.Form):

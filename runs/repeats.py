@@ -26,16 +26,26 @@ def start_once(
     if text is None:
         return start(None, ""), True
     key, digest = stored_key(text, owner), request_digest(request)
-    if earlier := PipelineRun.objects.filter(idempotency_key=key).select_related("pipeline").first():
-        return same_request(earlier, digest), False
+    run, is_new = kept_or_started(key, lambda: start(key, digest))
+    return run if is_new else same_request(run, digest), is_new
+
+
+def kept_or_started(key: str, start: Callable[[], PipelineRun]) -> tuple[PipelineRun, bool]:
+    """Return the run that has this key, or the one that `start()` makes with it, and whether it is new."""
+    if earlier := kept(key):
+        return earlier, False
     try:
         with transaction.atomic():
-            return start(key, digest), True
+            return start(), True
     except IntegrityError:
-        winner = PipelineRun.objects.filter(idempotency_key=key).select_related("pipeline").first()
+        winner = kept(key)
         if winner is None:  # some other constraint
             raise
-        return same_request(winner, digest), False
+        return winner, False
+
+
+def kept(key: str) -> PipelineRun | None:
+    return PipelineRun.objects.filter(idempotency_key=key).select_related("pipeline").first()
 
 
 def stored_key(text: str, owner: str) -> str:

@@ -1,6 +1,7 @@
 """Runs and block runs in the API: read, start, cancel, retry, logs, outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
@@ -87,22 +88,7 @@ class RunsOfPipelineViewSet(RunList):
     )
     def create(self, request: Request, pipeline_uuid: str) -> Response:
         """Start a run by hand. The answer means that it is kept and will happen."""
-        pipeline = catalog.find(pipeline_uuid)
-        wanted = validated(StartSerializer, request)
-        run, is_new = start_once(
-            request,
-            owner=f"user:{request.user.pk}",
-            start=lambda key, digest: lifecycle.create_run(
-                pipeline,
-                moment=timezone.now(),
-                origin=Origin.MANUAL,
-                started_by=request.user.get_username(),
-                idempotency_key=key,
-                request_digest=digest,
-                **wanted,
-            ),
-        )
-        return started(request, run, is_new)
+        return start(request, partial(lifecycle.create_run, catalog.find(pipeline_uuid), origin=Origin.MANUAL))
 
 
 @extend_schema(tags=["pipeline_runs"])
@@ -273,8 +259,23 @@ def validated(serializer_class: type[BaseSerializer[Any]], request: Request) -> 
     return data
 
 
-def started(request: Request, run: PipelineRun, is_new: bool) -> Response:
-    """201 with the new run and where it is; 200 when the request was a repetition."""
+def start(request: Request, create: Callable[..., PipelineRun]) -> Response:
+    """Start what the body asks for: 201 with the new run and where it is; 200 when the request was a repetition.
+
+    `create` takes what `create_run` takes beside the pipeline and the origin.
+    """
+    wanted = validated(StartSerializer, request)
+    run, is_new = start_once(
+        request,
+        owner=f"user:{request.user.pk}",
+        start=lambda key, digest: create(
+            moment=timezone.now(),
+            started_by=request.user.get_username(),
+            idempotency_key=key,
+            request_digest=digest,
+            **wanted,
+        ),
+    )
     where = reverse("api:pipeline_runs-detail", [run.pk], request=request)
     code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
     return Response(PipelineRunSerializer(run).data, status=code, headers={"Location": where})

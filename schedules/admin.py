@@ -1,12 +1,11 @@
 """The admin site: schedules can be looked after, the ledger of occurrences only looked at."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
+from pipelines.admin import ReadOnlyAdmin
 from schedules import scheduler
 from schedules.models import Occurrence, PipelineSchedule
 
@@ -38,7 +37,7 @@ class PipelineScheduleAdmin(admin.ModelAdmin[PipelineSchedule]):
 
 
 @admin.register(Occurrence)
-class OccurrenceAdmin(admin.ModelAdmin[Occurrence]):
+class OccurrenceAdmin(ReadOnlyAdmin):
     """The ledger is written by the scheduler alone."""
 
     list_display = ["schedule", "scheduled_for", "decision", "reason", "pipeline_run", "decided_at"]
@@ -47,12 +46,3 @@ class OccurrenceAdmin(admin.ModelAdmin[Occurrence]):
     raw_id_fields = ["schedule", "pipeline_run"]
     date_hierarchy = "scheduled_for"
     ordering = ["-id"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -1,6 +1,7 @@
 """The pages of schedules ("triggers"): when they are due, what was decided, and the form that changes them."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -13,8 +14,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import overview
-from runs.forms import StartForm, start_once
-from runs.models import Origin, PipelineRun
+from runs.forms import StartForm
+from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
 from schedules import scheduler, timetable, triggers
 from schedules.forms import ScheduleForm, typed_timetable
@@ -113,25 +114,11 @@ def resume(request: HttpRequest, schedule_id: int) -> HttpResponse:
 def start(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """Run now, with this trigger's settings; sending the same form twice starts it once."""
     schedule, form = find(schedule_id), StartForm.sent(request.POST)
-    if form.is_valid():
-        try:
-            run = start_once(
-                f"page:{request.user.pk}:{form.cleaned_data['key']}",
-                lambda key: scheduler.start_now(
-                    schedule,
-                    moment=timezone.now(),
-                    origin=Origin.MANUAL,
-                    variables=form.cleaned_data["variables"],
-                    idempotency_key=key,
-                    started_by=request.user.get_username(),
-                ),
-            )
-        except Refusal as refusal:
-            form.add_error("variables" if refusal.field == "variables" else None, str(refusal))
-        else:
-            messages.success(request, f"Run {run.pk} of {schedule.pipeline.uuid} is started.")
-            return redirect("runs:detail", run.pk)
-    return render(request, "schedules/detail.html", page_of(schedule, None) | {"start": form}, status=422)
+    run = form.start(partial(scheduler.start_now, schedule), user=request.user, moment=timezone.now())
+    if run is None:
+        return render(request, "schedules/detail.html", page_of(schedule, None) | {"start": form}, status=422)
+    messages.success(request, f"Run {run.pk} of {schedule.pipeline.uuid} is started.")
+    return redirect("runs:detail", run.pk)
 
 
 @require_POST

@@ -1,5 +1,6 @@
 """Triggers and occurrences in the API: write down, pause, resume, preview, fire."""
 
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -16,9 +17,8 @@ from pipelines.refusal import Refusal
 from pipelines.serializers import read_instant
 from pipelines.viewsets import Resource
 from runs.models import Origin
-from runs.repeats import start_once
 from runs.serializers import PipelineRunSerializer, StartSerializer
-from runs.viewsets import IDEMPOTENCY_KEY, RunList, started, validated
+from runs.viewsets import IDEMPOTENCY_KEY, RunList, start, validated
 from schedules import scheduler, triggers
 from schedules.mage_trigger import check_active
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType, Source
@@ -167,21 +167,7 @@ class RunsOfScheduleViewSet(RunList):
         """Start a run with the trigger's settings. 409 while it is inactive."""
         schedule = find(schedule_id)
         check_active(schedule)
-        wanted = validated(StartSerializer, request)
-        run, is_new = start_once(
-            request,
-            owner=f"user:{request.user.pk}",
-            start=lambda key, digest: scheduler.start_now(
-                schedule,
-                moment=timezone.now(),
-                origin=Origin.API,
-                started_by=request.user.get_username(),
-                idempotency_key=key,
-                request_digest=digest,
-                **wanted,
-            ),
-        )
-        return started(request, run, is_new)
+        return start(request, partial(scheduler.start_now, schedule, origin=Origin.API))
 
 
 @extend_schema(tags=["occurrences"])

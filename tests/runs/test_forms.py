@@ -2,16 +2,19 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.http import QueryDict
 
-from runs.forms import MOST_VARIABLES, RunFilter, StartForm, start_once
+from runs.forms import MOST_VARIABLES, RunFilter, StartForm
+from runs.lifecycle import create_run
 from runs.models import Origin, PipelineRun
+from runs.repeats import kept_or_started
 from runs.states import RunStatus
-from tests.factories import make_pipeline, make_run
+from tests.factories import NOON, make_pipeline, make_run, make_user
 
 
 def sent(variables: str, key: object = None) -> StartForm:
@@ -68,15 +71,31 @@ def test_each_fresh_form_has_a_key_of_its_own() -> None:
 
 
 @pytest.mark.django_db
-def test_the_same_key_starts_once() -> None:
-    pipeline, started = make_pipeline(), []
+def test_a_form_sent_twice_starts_once() -> None:
+    create, ada, data = partial(create_run, make_pipeline()), make_user(), {"key": str(uuid.uuid4())}
 
-    def start(key: str) -> PipelineRun:
-        started.append(key)
-        return make_run(pipeline, idempotency_key=key)
+    first, second = (StartForm.sent(data).start(create, user=ada, moment=NOON) for _ in range(2))
 
-    assert start_once("k", start) == start_once("k", start)
-    assert started == ["k"]
+    assert first == second == PipelineRun.objects.get()
+
+
+@pytest.mark.django_db
+def test_two_users_may_send_the_same_key() -> None:
+    create, data = partial(create_run, make_pipeline()), {"key": str(uuid.uuid4())}
+
+    runs = {StartForm.sent(data).start(create, user=make_user(name), moment=NOON) for name in ("ada", "eve")}
+
+    assert {run.started_by for run in runs if run} == {"ada", "eve"}
+
+
+@pytest.mark.django_db
+def test_a_pipeline_that_cannot_run_is_an_error_of_the_form() -> None:
+    pipeline, form = make_pipeline(), StartForm.sent({"key": str(uuid.uuid4())})
+    pipeline.is_valid, pipeline.problems = False, [{"file": "a.yaml", "line": 7, "reason": "no block."}]
+
+    assert form.start(partial(create_run, pipeline), user=make_user(), moment=NOON) is None
+    assert form.non_field_errors() == ["Pipeline etl is invalid: a.yaml line 7: no block."]
+    assert not PipelineRun.objects.exists()
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="threads share one SQLite connection in tests")
@@ -86,7 +105,7 @@ def test_a_form_sent_many_times_at_once_starts_once() -> None:
 
     def send(number: int) -> int:
         try:
-            return start_once("k", lambda key: make_run(pipeline, idempotency_key=key)).pk
+            return kept_or_started("k", lambda: make_run(pipeline, idempotency_key="k"))[0].pk
         finally:
             connection.close()
 
