@@ -5,6 +5,10 @@ from datetime import UTC, datetime
 
 import psycopg2
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.factories import make_user
 
 ON_POSTGRES = os.environ.get("TEST_DATABASE") == "postgres"
 
@@ -38,3 +42,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def now() -> datetime:
     """A moment: Sunday 2025-03-02, noon UTC."""
     return datetime(2025, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return make_user()
+
+
+@pytest.fixture
+def page(client: Client, ada: User) -> Client:
+    """A browser of ada's, who is signed in."""
+    client.force_login(ada)
+    return client

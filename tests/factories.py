@@ -91,3 +91,8 @@ def make_client(user: User | None = None) -> JSONClient:
     client = JSONClient()
     client.force_authenticate(user or User.objects.filter(username="ada").first() or make_user())
     return client
+
+
+def text_of(answer: Any) -> str:
+    """What a page or a fragment says, as it was sent."""
+    return str(answer.content.decode())

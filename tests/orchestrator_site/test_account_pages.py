@@ -10,24 +10,9 @@ from django.utils import timezone
 
 from orchestrator_site import tokens
 from orchestrator_site.models import ApiToken
-from tests.factories import make_user
+from tests.factories import make_user, text_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def ada() -> User:
-    return make_user()
-
-
-@pytest.fixture
-def page(client: Client, ada: User) -> Client:
-    client.force_login(ada)
-    return client
-
-
-def text_of(answer: Any) -> str:
-    return answer.content.decode()
 
 
 def make(page: Client, **fields: str) -> Any:

@@ -11,17 +11,12 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from orchestrator_site import tokens
-from tests.factories import make_pipeline, make_run, make_user
+from tests.factories import make_pipeline, make_run
 
 pytestmark = pytest.mark.django_db
 
 RUNS = "/api/v1/pipeline_runs"
 OPEN = {"/healthz", "/readyz", "/login/", "/admin/login/"}
-
-
-@pytest.fixture
-def ada() -> User:
-    return make_user()
 
 
 def bearer(user: User, *scopes: str, **changes: datetime) -> str:

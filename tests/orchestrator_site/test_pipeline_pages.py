@@ -4,34 +4,18 @@ import uuid
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from pipelines.models import Pipeline
 from runs.models import Origin, PipelineRun
 from runs.states import RunStatus
-from tests.factories import NOON, make_pipeline, make_run, make_schedule, make_user
+from tests.factories import NOON, make_pipeline, make_run, make_schedule, make_user, text_of
 
 pytestmark = pytest.mark.django_db
 
 HOSTILE = "<script>alert(1)</script>"
 PROBLEM = {"file": "pipelines/etl/metadata.yaml", "line": 7, "reason": "cycle: a → b → a", "hint": "Take one away."}
-
-
-@pytest.fixture
-def ada() -> User:
-    return make_user()
-
-
-@pytest.fixture
-def page(client: Client, ada: User) -> Client:
-    client.force_login(ada)
-    return client
-
-
-def text_of(answer: Any) -> str:
-    return answer.content.decode()
 
 
 def start(page: Client, variables: str = "", key: object = None, uuid_: str = "etl") -> Any:

@@ -9,17 +9,11 @@ from django.contrib.auth.models import User
 from orchestrator_site import tokens
 from orchestrator_site.models import ApiToken
 from pipelines.refusal import Refusal
-from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def ada() -> User:
-    return make_user()
 
 
 def issue(user: User, moment: datetime, **changes: object) -> tuple[ApiToken, str]:

@@ -1,7 +1,6 @@
 """Dashboard, system, account, log-in and the pages of errors."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,24 +13,9 @@ from orchestrator_site import urls
 from orchestrator_site.middleware import CONTENT_SECURITY_POLICY
 from runs.models import WorkerKind
 from runs.states import BlockStatus, RunStatus
-from tests.factories import make_pipeline, make_run, make_schedule, make_user, make_worker
+from tests.factories import make_pipeline, make_run, make_schedule, make_worker, text_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def ada() -> User:
-    return make_user()
-
-
-@pytest.fixture
-def page(client: Client, ada: User) -> Client:
-    client.force_login(ada)
-    return client
-
-
-def text_of(answer: Any) -> str:
-    return answer.content.decode()
 
 
 # --- dashboard --------------------------------------------------------------------------------------------------------

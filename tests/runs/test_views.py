@@ -14,27 +14,12 @@ from runs import logs
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
 from runs.views import PAGE
-from tests.factories import NOON, make_pipeline, make_run, make_schedule, make_user
+from tests.factories import NOON, make_pipeline, make_run, make_schedule, text_of
 
 pytestmark = pytest.mark.django_db
 
 HOSTILE = "<script>alert(1)</script>\u202e<img src=x onerror=alert(2)>{{ 7|add:7 }}"
 ERROR = {"type": "ValueError", "message": "no rows", "traceback": "File a.py, line 3", "full_traceback": "File b.py"}
-
-
-@pytest.fixture
-def ada() -> User:
-    return make_user()
-
-
-@pytest.fixture
-def page(client: Client, ada: User) -> Client:
-    client.force_login(ada)
-    return client
-
-
-def text_of(answer: Any) -> str:
-    return answer.content.decode()
 
 
 def block_of(run: PipelineRun, uuid: str) -> BlockRun:

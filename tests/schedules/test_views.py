@@ -5,31 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from runs.models import Origin, PipelineRun
 from schedules.models import Decision, Occurrence, PipelineSchedule, Source
 from schedules.views import LEDGER, PAGE
-from tests.factories import NOON, make_pipeline, make_run, make_schedule, make_user
+from tests.factories import NOON, make_pipeline, make_run, make_schedule, text_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def ada() -> User:
-    return make_user()
-
-
-@pytest.fixture
-def page(client: Client, ada: User) -> Client:
-    client.force_login(ada)
-    return client
-
-
-def text_of(answer: Any) -> str:
-    return answer.content.decode()
 
 
 def occurrence(schedule: PipelineSchedule, number: int = 0, **fields: Any) -> Occurrence:

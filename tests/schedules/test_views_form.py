@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from pipelines.models import Pipeline
 from schedules.models import PipelineSchedule, Source
-from tests.factories import make_pipeline, make_schedule, make_user
+from tests.factories import make_pipeline, make_schedule, text_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("pipeline")]
 
 RIGHT = {
     "pipeline": "etl",
@@ -22,14 +23,8 @@ RIGHT = {
 
 
 @pytest.fixture
-def page(client: Client) -> Client:
-    client.force_login(make_user())
-    make_pipeline()
-    return client
-
-
-def text_of(answer: Any) -> str:
-    return answer.content.decode()
+def pipeline() -> Pipeline:
+    return make_pipeline()
 
 
 def create(page: Client, **fields: str) -> Any:
