@@ -436,6 +436,12 @@ def test_the_libraries_to_preload_are_the_heavy_ones_that_are_required(disk: Pro
     assert read_project(disk.root).preload == ("pandas", "numpy")
 
 
+def test_the_parts_of_pyarrow_that_store_tables_are_preloaded_with_it(disk: ProjectOnDisk) -> None:
+    disk.write("requirements.txt", "pyarrow==17.0\n")
+
+    assert read_project(disk.root).preload == ("pyarrow", "pyarrow.parquet", "pyarrow.dataset")
+
+
 def test_a_list_to_preload_is_taken_as_it_is(disk: ProjectOnDisk) -> None:
     disk.write("requirements.txt", "pandas\n")
     disk.write("metadata.yaml", "preload: [json, shop.models]\n")
