@@ -67,7 +67,7 @@ class Reader:
                 break
             try:
                 found.append(json.loads(bytes(self.buffer[HEADER.size : end]).decode("utf-8", "surrogatepass")))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ChannelClosed("a message that is not JSON") from error
             del self.buffer[:end]
         return found

@@ -265,6 +265,7 @@ def test_children_die_with_the_worker_that_held_them(tmp_path: Path) -> None:
         "7",
         "{}",
         "[]",
+        "[" * 100_000,
         '["out", "stdout", 7]',
         '["record"]',
         '["result", {"verdict": "triumph"}, {}]',
