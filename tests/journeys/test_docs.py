@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from django.conf import settings
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
 
 from pipelines import block_code, calls, decorators, project
 from schedules.triggers_file import read_triggers
@@ -65,14 +68,49 @@ def test_the_block_in_the_docs_passes_its_test(documented: Path) -> None:
 
 
 def test_each_dependency_has_a_line() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    groups = [settings["dependencies"], *settings["optional-dependencies"].values()]
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [described["dependencies"], *described["optional-dependencies"].values()]
     names = {match[0] for group in groups for each in group if (match := re.match(r"[\w-]+", each))}
     page = (ROOT / "docs" / "dependencies.md").read_text()
 
     missing = {name for name in names if not re.search(rf"[| ]{re.escape(name)}[ ,]", page)}
 
     assert {name for name in missing if not name.startswith("types-")} == set()
+
+
+def test_each_setting_has_a_row_and_each_row_is_a_setting() -> None:
+    read = set(
+        re.findall(r'(?:env\w+|kept_secret)\(\s*"([A-Z_]+)"', (ROOT / "orchestrator_site" / "settings.py").read_text())
+    )
+    page = (ROOT / "docs" / "settings.md").read_text()
+
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == read
+
+
+def test_the_fixed_promises_are_those_of_the_settings() -> None:
+    said = " ".join((ROOT / "docs" / "settings.md").read_text().partition("Fixed, and shown")[2].split())
+
+    assert f"lease lasts {settings.LEASE_SECONDS} s and is renewed every {settings.HEARTBEAT_SECONDS} s" in said
+    assert f"cannot renew for {settings.SELF_FENCE_SECONDS} s" in said
+    assert f"SIGKILL after {settings.KILL_GRACE_SECONDS} s" in said
+    assert f"a log keeps {settings.LOG_CAP_BYTES // 1024**2} MB" in said
+    assert settings.LOST_WORKER_ATTEMPTS == 3
+    assert "three workers lost" in said
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """Each `manage.py NAME …` of the documentation: its name and the rest of its line."""
+    text = "\n".join(page.read_text() for page in PAGES)
+    return sorted(set(re.findall(r"manage\.py ([a-z_]+)([^`\n|)#]*)", text)))
+
+
+@pytest.mark.parametrize(("name", "rest"), shown_commands())
+def test_a_command_in_the_docs_exists_with_its_options(name: str, rest: str) -> None:
+    app = get_commands()[name]
+    command = app if isinstance(app, BaseCommand) else load_command_class(app, name)
+    known = command.create_parser("manage.py", name)._option_string_actions
+
+    assert {option for option in re.findall(r"(?<=\s)--[a-z-]+", rest) if option not in known} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
