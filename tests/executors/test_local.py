@@ -58,7 +58,7 @@ def launch(executor: LocalExecutor, name: str, host: Listener | None = None, **f
 
 
 def wait_until_gone(pid: int) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while time.monotonic() < until:
         if not psutil.pid_exists(pid):
             return True

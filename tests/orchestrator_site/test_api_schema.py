@@ -12,26 +12,28 @@ from django.test import Client
 from tests.factories import make_client, make_user
 
 
+@pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
+    """The OpenAPI document, made and checked once: that takes seconds."""
     out = io.StringIO()
     call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", stdout=out)
     result: dict[str, Any] = json.loads(out.getvalue())
     return result
 
 
-def test_the_schema_is_valid_openapi_3_1_without_warnings() -> None:
-    assert schema()["openapi"].startswith("3.1")
+def test_the_schema_is_valid_openapi_3_1_without_warnings(schema: dict[str, Any]) -> None:
+    assert schema["openapi"].startswith("3.1")
 
 
-def test_every_operation_may_answer_with_a_problem_and_has_its_own_id() -> None:
-    operations = [operation for path in schema()["paths"].values() for operation in path.values()]
+def test_every_operation_may_answer_with_a_problem_and_has_its_own_id(schema: dict[str, Any]) -> None:
+    operations = [operation for path in schema["paths"].values() for operation in path.values()]
 
     assert all("application/problem+json" in each["responses"]["default"]["content"] for each in operations)
     assert len({each["operationId"] for each in operations}) == len(operations) > 25
 
 
-def test_paths_are_those_of_the_interface() -> None:
-    paths = schema()["paths"]
+def test_paths_are_those_of_the_interface(schema: dict[str, Any]) -> None:
+    paths = schema["paths"]
 
     assert {"get", "post"} <= paths["/api/v1/pipelines/{pipeline_uuid}/pipeline_runs"].keys()
     assert {"get", "patch", "delete"} == paths["/api/v1/pipeline_schedules/{id}"].keys()

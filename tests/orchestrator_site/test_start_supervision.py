@@ -61,7 +61,7 @@ class Tree:
     def descendants(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    def ends_with(self, code: int, seconds: float = 10) -> str:
+    def ends_with(self, code: int, seconds: float = 30) -> str:
         """Wait for the end; return the rest of what was said."""
         rest, _ = self.process.communicate(timeout=seconds)
         assert self.process.returncode == code, rest
@@ -88,7 +88,7 @@ def supervise() -> Iterator[Callable[..., Tree]]:
         tree.process.stdout.close()
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from runs import bell
 from runs.bell import RedisCarrier
 
-REDIS = "redis://127.0.0.1:6379/0"
+REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 RINGER = """
 import django; django.setup()
 import sys

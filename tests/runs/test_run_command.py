@@ -71,7 +71,7 @@ def wait_for_line(process: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"{words!r} was never printed: {process.stderr and process.stderr.read()}")
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
