@@ -57,6 +57,12 @@ def tidy_this_host(moment: datetime) -> int:
     return len(dead)
 
 
+def others_alive(kind: WorkerKind, moment: datetime) -> bool:
+    """Tell whether another process of the kind is at work; one of this host must also still exist."""
+    rows = Worker.objects.alive(moment).filter(kind=kind)
+    return any(row.host != this_host() or (row.pid != os.getpid() and is_alive(row.pid)) for row in rows)
+
+
 def this_host() -> str:
     """Name the place in which a pid means one process: containers may share a host name, but not their pids."""
     space = os.stat("/proc/self/ns/pid").st_ino

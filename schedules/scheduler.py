@@ -259,6 +259,11 @@ class Loop:
     def beat(self, moment: datetime) -> None:
         """Say that this scheduler lives, when its last loop was and how late it was."""
         if self.worker is None:
+            if connection.vendor == "sqlite" and workers.others_alive(WorkerKind.SCHEDULER, moment):
+                logger.warning(
+                    "another scheduler is at work on this SQLite database; moments still fire once, but two writers "
+                    "slow each other down: use Postgres to run several"
+                )
             self.worker = workers.register(WorkerKind.SCHEDULER, moment)
         row = Worker.objects.filter(pk=self.worker.pk)
         if not row.update(seen_at=moment, last_loop_at=self.looped_at, lag=self.lag):

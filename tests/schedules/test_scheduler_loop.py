@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.test import override_settings
 from django.utils import timezone
 
-from runs import bell
+from runs import bell, workers
 from runs.models import PipelineRun, Worker, WorkerKind
 from schedules.scheduler import Duty, Loop, run_forever
 from tests.factories import NOON, make_schedule
@@ -177,3 +177,15 @@ def test_where_nobody_can_be_heard_it_polls_and_goes_on(
     loop.run()
 
     assert "cannot listen for changes, polling instead" in caplog.text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("pid", "is_told"), [(1, True), (2**22 - 1, False)])
+def test_a_second_scheduler_on_sqlite_is_told_so(pid: int, is_told: bool, caplog: pytest.LogCaptureFixture) -> None:
+    moment = timezone.now()
+    other = workers.register(WorkerKind.SCHEDULER, moment)
+    Worker.objects.filter(pk=other.pk).update(pid=pid)  # 1 is alive wherever we are, the other is no process
+
+    Loop(threading.Event()).beat(moment)
+
+    assert ("another scheduler is at work" in caplog.text) == (is_told and connection.vendor == "sqlite")
