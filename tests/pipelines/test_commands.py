@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,3 +81,13 @@ def test_a_command_that_fails_in_its_own_way_keeps_its_way() -> None:
 
     with pytest.raises(CommandError):
         call_command(command)
+
+
+def test_a_character_that_the_terminal_cannot_show_does_not_end_a_command(tmp_path: Path) -> None:
+    environment = {**os.environ, "ORCHESTRATOR_DATA_DIR": str(tmp_path / "data"), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "manage.py", "create_project", str(tmp_path / "caf\u00e9")]
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Made {tmp_path}/caf\\xe9 with" in done.stdout
