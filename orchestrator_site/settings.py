@@ -313,5 +313,9 @@ LOGGING = {
         "handlers": ["stderr"],
         "level": envstr("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")),
     },
-    "loggers": {"django.request": {"level": "ERROR"}, "django-q": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},  # a stranger's Host: answered with 400, no traceback
+        "django-q": {"level": "WARNING"},
+    },
 }

@@ -168,6 +168,15 @@ def test_logging_in_never_leads_elsewhere(client: Client, ada: User) -> None:
     assert client.post("/login/", data)["Location"] == "/"
 
 
+def test_a_foreign_host_name_is_refused_without_a_traceback_in_the_log(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = client.get("/login/", headers={"host": "evil.example"})
+
+    assert answer.status_code == 400
+    assert caplog.records == []
+
+
 def test_logging_out_needs_a_post(page: Client) -> None:
     assert page.get("/logout/").status_code == 405
     assert page.post("/logout/")["Location"] == "/login/"
