@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
+from time import process_time
 
 import pytest
 
@@ -106,12 +106,12 @@ def test_an_expression_that_cannot_be_read_is_told_with_its_line(text: str, line
 
 @pytest.mark.parametrize("text", ["{{" * 500_000, "# {%" * 250_000, "{{" * 400_000 + "}}", "{{ 1 }}" * 140_000])
 def test_a_large_file_of_braces_does_not_hold_the_reader_up(text: str) -> None:
-    before = monotonic()
+    before = process_time()
 
     with suppress(FileFault):
         read(text)
 
-    assert monotonic() - before < 2
+    assert process_time() - before < 2
 
 
 def test_no_secret_gets_into_a_definition(tmp_path: Path) -> None:

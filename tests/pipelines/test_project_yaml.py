@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
+from time import process_time
 from typing import Any
 
 import pytest
@@ -142,19 +142,19 @@ def test_a_syntax_error_comes_with_a_place_and_a_guess(text: str, line: int | No
 def test_a_bomb_of_aliases_is_refused_before_it_is_expanded() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    before = monotonic()
+    before = process_time()
 
     told = fault("\n".join(lines))
 
     assert told.message == "There are more than 100,000 values."
-    assert monotonic() - before < 1
+    assert process_time() - before < 1
 
 
 def test_a_file_of_the_largest_size_is_read_or_refused_within_seconds() -> None:
-    before = monotonic()
+    before = process_time()
 
     assert fault("- [" + "1," * 500_000 + "]").message == "There are more than 100,000 values."
-    assert monotonic() - before < 5
+    assert process_time() - before < 5
 
 
 def test_deep_nesting_does_not_overflow() -> None:
