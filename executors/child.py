@@ -131,7 +131,7 @@ def plain_output() -> None:
 
 def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # users' code may have put anything in their place
             stream.flush()
     LIBC.fflush(None)  # what C extensions printed; the process leaves without the usual clean-up
 
@@ -171,9 +171,9 @@ class Records(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # as in flush()
                 stream.flush()
         try:
             send(self.channel, ["record", record.levelname, self.format(record)])
-        except Exception:
+        except Exception:  # users' arguments may fail in being formatted
             self.handleError(record)

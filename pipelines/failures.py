@@ -47,7 +47,7 @@ def _message(error: BaseException) -> str:
         return "the block ran out of memory"
     try:
         return str(error)
-    except Exception as fault:
+    except Exception as fault:  # the user's own __str__
         return f"its message cannot be shown: str() of it raised {type(fault).__name__}"
 
 

@@ -18,7 +18,7 @@ def execute(block_run_id: int, attempt: int) -> None:
     """Do the block run if it is still to be had, then whatever else is ready. Never raises: rows tell what happened."""
     try:
         process().work(block_run_id, attempt)
-    except Exception:
+    except Exception:  # one turn of django-q2's loop, which would keep the error as a result nobody reads
         logger.exception("a worker could not go on; what it held is taken up again when its lease runs out")
         close_old_connections()
 

@@ -75,7 +75,7 @@ def look_at(schedule: PipelineSchedule, moment: datetime) -> Case | None:
         return find_moments(schedule, moment)
     except Refusal as refusal:
         set_aside(schedule, str(refusal))
-    except Exception as error:
+    except Exception as error:  # one schedule of a batch: the others go on
         logger.exception("schedule %s could not be read", schedule.pk)
         set_aside(schedule, f"This schedule could not be read ({type(error).__name__}).")
     return None
@@ -180,7 +180,7 @@ def start(case: Case, occurrence: Occurrence, moment: datetime) -> bool:
         problem = str(refusal)
     except OperationalError:
         raise  # the database, not this schedule
-    except Exception as error:
+    except Exception as error:  # likewise
         logger.exception("the run of schedule %s could not be created", case.schedule.pk)
         problem = f"The run could not be created ({type(error).__name__})."
     occurrence.decision, occurrence.reason = Decision.SKIPPED, problem[:500]

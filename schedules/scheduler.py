@@ -206,7 +206,7 @@ class Loop:
                 duty.do(now)
             except (OperationalError, InterfaceError):
                 raise
-            except Exception:
+            except Exception:  # one turn of the loop
                 duty.put_off(now)
                 logger.exception("the scheduler could not %s", getattr(duty.call, "__name__", duty.call))
         if self.pause > FIRST_PAUSE:
