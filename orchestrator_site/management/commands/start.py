@@ -20,7 +20,7 @@ from pipelines import catalog
 from pipelines.commands import RefusingCommand, use_project
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import tables
+from runs import one_project, tables
 from schedules import triggers_yaml
 from schedules.models import PipelineSchedule
 
@@ -64,6 +64,8 @@ class Command(RefusingCommand):
     def set_up(self, project: Path, *, with_administrator: bool) -> None:
         """Bring the tables up to date, and the project into them, so that the first page is not empty."""
         tables.bring_up_to_date()
+        one_project.refuse_another(project, timezone.now())
+        one_project.note(project)
         catalog.refresh(project)
         triggers_yaml.sync(project, timezone.now())
         self.stdout.write(f"Orchestrator {settings.VERSION}")

@@ -22,7 +22,7 @@ from pipelines.commands import RefusingCommand, use_project
 from pipelines.parsers import InvalidJSON, check_text, read_json
 from pipelines.refusal import Refusal
 from pipelines.serializers import read_instant
-from runs import lifecycle, tables
+from runs import lifecycle, one_project, tables
 from runs.crew import Crew
 from runs.following import Follower
 from runs.models import BlockRun, Origin, PipelineRun
@@ -81,6 +81,7 @@ class Command(RefusingCommand):
         }
         project = use_project(options["project"])
         check_tables()
+        one_project.refuse_another(project, timezone.now())
         catalog.refresh(project)
         pipeline = catalog.find(options["pipeline"])
         run = lifecycle.create_run(pipeline, moment=timezone.now(), origin=Origin.MANUAL, **wanted)

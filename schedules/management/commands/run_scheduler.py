@@ -31,6 +31,7 @@ class Command(RefusingCommand):
         if options["once"]:
             self.look_once()
             return
+        note_project()
         Loop(0 if options["no_workers"] else workers or settings.WORKERS).run()
 
     def look_once(self) -> None:
@@ -45,6 +46,12 @@ class Command(RefusingCommand):
         recovery.due_timers(moment)
         recovery.sweep(moment)
         self.stdout.write(f"fired {report.fired}")
+
+
+def note_project() -> None:
+    from runs import one_project
+
+    one_project.note(settings.PROJECT_DIR)
 
 
 class Loop:
