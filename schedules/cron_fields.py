@@ -56,6 +56,10 @@ class Cron:
     is_elastic: bool  # follows real time through clock changes; a fixed one keeps each named time once
     layouts: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def covers_every_hour(self) -> bool:
+        return len({time // 60 for time in self.times}) == 24
+
     def first_from(self, local: datetime) -> datetime | None:
         """Return the first matching wall-clock minute at or after `local` (naive, on a whole minute)."""
         today = local.date()
@@ -154,7 +158,8 @@ def read_nickname(text: str) -> str:
     hint = f"Known are @once, {', '.join(MACROS)} and @always_on."
     if every := re.fullmatch(r"@every\s+(\d{1,2})m(?:in)?", text, re.IGNORECASE):
         minutes = int(every.group(1))
-        hint = f"Write */{minutes} * * * *." if minutes and not 60 % minutes and minutes < 60 else hint
+        plain = f"*/{minutes} * * * *" if minutes and not 60 % minutes and minutes < 60 else f"every {minutes} minutes"
+        hint = f"Write {plain}." if minutes else hint
     raise InvalidSchedule(f"{shown(text)} is not known.", hint=hint)
 
 
@@ -266,4 +271,4 @@ FIELDS = (
     FieldSpec("Month", 1, 12, MONTHS),
     FieldSpec("Day of week", 0, 7, WEEKDAYS),
 )
-HINT = "Use @daily or a cron expression such as 30 6 * * 1-5."
+HINT = "Use @daily, a cron expression such as 30 6 * * 1-5, or words such as every 90 minutes from 06:00."

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
 from pipelines.refusal import Refusal
+from schedules.clock_changes import DstRule, Missing, Repeated
 
 STARTED: Literal["started"] = "started"
 SKIPPED: Literal["skipped"] = "skipped"
@@ -29,7 +30,7 @@ class InvalidSettings(Refusal):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A schedule's settings, under Mage's names. Unknown ones are kept in `others` and change nothing."""
+    """A schedule's settings: Mage's, and ours about DST. Unknown ones are kept in `others` and change nothing."""
 
     skip_if_previous_running: bool = False
     allow_blocks_to_fail: bool = False
@@ -40,6 +41,8 @@ class Settings:
     timeout_status: str = "failed"
     retry_config: Mapping[str, Any] = field(default_factory=dict)
     landing_time_enabled: bool = False
+    dst_missing: Missing = Missing.AT_NEXT_VALID
+    dst_repeated: Repeated = Repeated.FIRST
     others: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -51,6 +54,10 @@ class Settings:
             raise InvalidSettings("settings", "an object", raw)
         known: dict[str, Any] = {name: READERS[name](name, raw[name]) for name in READERS if raw.get(name) is not None}
         return cls(**known, others={str(name): value for name, value in raw.items() if name not in READERS})
+
+    @property
+    def dst(self) -> DstRule:
+        return DstRule(self.dst_missing, self.dst_repeated)
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,18 @@ def read_limit_policy(name: str, value: object) -> str:
     return str(value)
 
 
+def read_missing(name: str, value: object) -> Missing:
+    if value not in tuple(Missing):
+        raise InvalidSettings(name, '"at_next_valid" or "skipped"', value)
+    return Missing(str(value))
+
+
+def read_repeated(name: str, value: object) -> Repeated:
+    if value not in tuple(Repeated):
+        raise InvalidSettings(name, '"first", "second" or "both"', value)
+    return Repeated(str(value))
+
+
 def read_retry_config(name: str, value: object) -> Mapping[str, Any]:
     """Check Mage's `retries`, `delay`, `max_delay` (seconds) and `exponential_backoff`; keep whatever else is there."""
     if not isinstance(value, Mapping):
@@ -149,4 +168,6 @@ READERS: dict[str, Callable[[str, object], Any]] = {
     "timeout_status": read_timeout_status,
     "retry_config": read_retry_config,
     "landing_time_enabled": read_flag,
+    "dst_missing": read_missing,
+    "dst_repeated": read_repeated,
 }

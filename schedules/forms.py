@@ -79,7 +79,9 @@ class ScheduleForm(forms.Form):
         label="When",
         required=False,
         max_length=256,
-        help_text="@hourly, @daily, @weekly, @monthly, @once, @always_on, or cron: minute hour day month weekday.",
+        help_text="@hourly, @daily, @weekly, @monthly, @once, @always_on; cron: minute hour day month weekday; "
+        "every 90 minutes from 06:00; on 2026-12-24T18:00, 2026-12-31T18:00; "
+        "or RRULE:FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=18.",
         widget=forms.TextInput(
             attrs={"placeholder": "0 6 * * 1-5", "list": "intervals", "class": "mono", "spellcheck": "false"}
         ),

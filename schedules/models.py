@@ -143,8 +143,9 @@ class PipelineSchedule(models.Model):
         return "active" if self.is_active else "inactive"
 
     def timetable(self) -> Timetable:
-        """Return the rule of instants; raises `InvalidSchedule`."""
-        return parse(self.schedule_interval, self.timezone, start=self.start_time, end=self.end_time)
+        """Return the rule of instants; raises `InvalidSchedule`, or `InvalidSettings` for the choices about DST."""
+        dst = self.checked_settings().dst
+        return parse(self.schedule_interval, self.timezone, start=self.start_time, end=self.end_time, dst=dst)
 
     def checked_settings(self) -> Settings:
         """Return the settings; raises `InvalidSettings`."""
@@ -174,7 +175,6 @@ class PipelineSchedule(models.Model):
             return
         try:
             timetable = self.timetable()
-            self.checked_settings()
         except Refusal as refusal:
             self.problem = str(refusal)[:500]
             return
@@ -189,7 +189,7 @@ class PipelineSchedule(models.Model):
         timetable = self.timetable()
         if timetable.kind is Kind.ONCE and not timetable.is_over(moment):
             self.next_due_at = self.next_due_at or moment
-        elif timetable.kind is Kind.CRON and is_first and self.checked_settings().create_initial_pipeline_run:
+        elif timetable.rule and is_first and self.checked_settings().create_initial_pipeline_run:
             current = timetable.latest(moment - LONGEST_INTERVAL, moment, 1)
             self.next_due_at = current[0].utc if current else self.next_due_at
 

@@ -1,16 +1,13 @@
-"""The instants of a schedule: (expression, zone, start, end) → moments. Pure: no Django, no database, no clock.
+"""The instants of a schedule: (expression, zone, start, end, DST rule) → moments. Pure: no Django, no clock.
 
-The rule for clock changes (docs of the UI say the same):
-
-1. A schedule is elastic if its minute or hour field begins with `*`, or its hours cover all 24: it fires at every real
-   minute whose local clock matches. Even spacing in real time, nothing to make up.
-2. Any other schedule is fixed: each named local time fires once. A repeated time: in its first pass. A missing time: at
-   the first instant after the gap, together with whatever else falls there.
-3. Jumps of three hours or more (the date line, corrections) are not made up.
+Every way to say when is read here, by `parse`: `@once`, `@always_on`, cron and its nicknames, "every 90 minutes from
+06:00", "RRULE:…" and "on 2026-12-24T18:00, …". Cron, RRULEs and dates name local times; `clock_changes` says when those
+happen. Intervals count real time.
 """
 
 import difflib
 import enum
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,16 +15,22 @@ from functools import cache
 from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
 
-from schedules.cron_fields import Cron, InvalidSchedule, read_cron, shown
+from schedules.clock_changes import DEFAULT, DstRule, Found, Missing, Repeated, next_elastic, next_fixed
+from schedules.clock_notes import Bite, bites, note_of
+from schedules.cron_fields import LONGEST, Cron, InvalidSchedule, read_cron, shown
 from schedules.cron_words import describe_cron
-
-MINUTE = timedelta(minutes=1)
-DAY = timedelta(days=1)
-LARGEST_MADE_UP_JUMP = timedelta(hours=3)  # exclusive
+from schedules.intervals import BEGINNING, Interval, read_interval
+from schedules.local_times import Dates, read_dates
+from schedules.recurrence_text import read_recurrence
+from schedules.recurrence_words import describe_recurrence
+from schedules.recurrences import Recurrence
 
 
 class Kind(enum.StrEnum):
     CRON = "cron"
+    INTERVAL = "every"
+    RRULE = "rrule"
+    DATES = "on"
     ONCE = "@once"  # a single moment: `start`, or whenever it is activated
     ALWAYS_ON = "@always_on"  # no moments: a new run whenever none is unfinished
 
@@ -40,18 +43,12 @@ class Instant:
     local: datetime
     nominal: datetime  # naive; differs from `local` when that time was missing
     is_elastic: bool = False
+    dst: DstRule = DEFAULT
 
     @property
     def note(self) -> str | None:
         """What a clock change did to this moment, in words, or None."""
-        wall = self.nominal.strftime("%H:%M")
-        if self.local.replace(tzinfo=None, fold=0) != self.nominal:
-            return f"{wall} does not exist on {self.nominal:%Y-%m-%d}: clocks go forward; runs at {self.local:%H:%M}."
-        if self.local.replace(fold=1 - self.local.fold).utcoffset() == self.local.utcoffset():
-            return None
-        if self.is_elastic:
-            return f"{wall} comes twice on {self.nominal:%Y-%m-%d}; this is the {('first', 'second')[self.local.fold]}."
-        return f"{wall} comes twice on {self.nominal:%Y-%m-%d}; runs the first time only."
+        return note_of(self.local, self.nominal, is_elastic=self.is_elastic, dst=self.dst)
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,10 @@ class Timetable:
     expression: str
     zone: ZoneInfo
     kind: Kind
-    cron: Cron | None
+    rule: Cron | Recurrence | Dates | Interval | None  # None where the kind says it all
     start: datetime | None = None
     end: datetime | None = None
+    dst: DstRule = DEFAULT
 
     def next_after(self, moment: datetime) -> Instant | None:
         """Return the first instant strictly after `moment`, or None when there is none within fifty years."""
@@ -97,14 +95,34 @@ class Timetable:
         moment = moment.astimezone(UTC)
         if self.kind is Kind.ONCE and self.start and moment < self.start:
             yield self.at(self.start)
-        if self.cron is None:
-            return
         if self.start and moment < self.start:
             moment = self.start.astimezone(UTC) - timedelta(microseconds=1)
-        find = next_elastic if self.cron.is_elastic else next_fixed
-        while (found := find(self.cron, self.zone, moment)) and (self.end is None or found[0] <= self.end):
+        while (found := self.find(moment)) and (self.end is None or found[0] <= self.end):
             moment, nominal = found
-            yield Instant(moment, moment.astimezone(self.zone), nominal, self.cron.is_elastic)
+            yield Instant(moment, moment.astimezone(self.zone), nominal, self.is_elastic, self.dst)
+
+    def find(self, moment: datetime) -> Found | None:
+        """Return the next instant that the rule alone has after `moment`, and the local time that it stands for."""
+        if self.rule is None:
+            return None
+        if isinstance(self.rule, Interval):
+            instant = self.rule.next_after(moment)
+            return (instant, instant.astimezone(self.zone).replace(tzinfo=None, fold=0)) if instant else None
+        if self.rule.is_elastic:
+            return next_elastic(self.rule, self.zone, moment)
+        return next_fixed(self.rule, self.zone, moment, self.dst)
+
+    @property
+    def is_elastic(self) -> bool:
+        """Does it follow real time through changes of the clock, so that the DST choices do not matter?"""
+        return self.rule is None or isinstance(self.rule, Interval) or self.rule.is_elastic
+
+    def bites(self, after: datetime, until: datetime) -> list[Bite]:
+        """Return the changes of the clock in `after` < t <= `until` that move, drop or double a time of this."""
+        if self.rule is None or isinstance(self.rule, Interval):
+            return []
+        after, until = max(after, self.start or after), min(until, self.end or until)
+        return list(bites(self.rule, self.zone, self.dst, after, until))
 
     def is_over(self, moment: datetime) -> bool:
         return self.end is not None and moment > self.end
@@ -116,28 +134,92 @@ class Timetable:
 
     def describe(self) -> str:
         """Return the rule in words, for example "at 06:00 on Monday to Friday"."""
-        if self.kind is Kind.ONCE:
-            start = self.start and self.start.astimezone(self.zone)
-            return f"once, at {start:%Y-%m-%d %H:%M}" if start else "once, as soon as it is switched on"
-        if self.cron is None:
-            return "always on: a new run whenever none is unfinished"
-        return describe_cron(self.cron)
+        match self.rule:
+            case Cron():
+                words = describe_cron(self.rule)
+            case Recurrence():
+                words = describe_recurrence(self.rule)
+            case Dates() | Interval():
+                words = self.rule.describe()
+            case None if self.kind is Kind.ONCE:
+                start = self.start and self.start.astimezone(self.zone)
+                words = f"once, at {start:%Y-%m-%d %H:%M}" if start else "once, as soon as it is switched on"
+            case _:
+                words = "always on: a new run whenever none is unfinished"
+        return words if self.is_elastic else words + choices_in_words(self.dst)
 
 
 MANY = 100_000
 
 
-def parse(expression: str, zone: str, *, start: datetime | None = None, end: datetime | None = None) -> Timetable:
+def choices_in_words(dst: DstRule) -> str:
+    missing = "; a missing local time is skipped" if dst.missing is Missing.SKIPPED else ""
+    passes = {Repeated.SECOND: "the second time only", Repeated.BOTH: "both times"}
+    return missing + (f"; a repeated one runs {passes[dst.repeated]}" if dst.repeated in passes else "")
+
+
+def parse(
+    expression: str,
+    zone: str,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    dst: DstRule = DEFAULT,
+) -> Timetable:
     """Read a schedule as typed; raise `InvalidSchedule` naming the field, what is wrong and what would be right."""
     if not isinstance(expression, str):
         raise InvalidSchedule(f"A schedule interval is text; {shown(repr(expression))} is not.")
     place = read_zone(zone)
     if start and end and start >= end:
         raise InvalidSchedule("Start must be before end.", field="end_time", code="invalid_range")
-    word = expression.strip().lower()
-    kind = Kind(word) if word in {Kind.ONCE, Kind.ALWAYS_ON} else Kind.CRON
-    cron = read_cron(expression) if kind is Kind.CRON else None
-    return Timetable(expression, place, kind, cron, start, end)
+    kind = kind_of(expression)
+    rule: Cron | Recurrence | Dates | Interval | None = None
+    match kind:
+        case Kind.CRON:
+            rule = read_cron(expression)
+        case Kind.INTERVAL:
+            rule = read_interval(expression, place, start)
+        case Kind.RRULE:
+            rule = read_recurrence(expression, place, start, BEGINNING)
+        case Kind.DATES:
+            rule = read_dates(expression)
+    found = Timetable(expression, place, kind, rule, start, end, dst)
+    check_not_always_missing(found)
+    return found
+
+
+def kind_of(expression: str) -> Kind:
+    """Tell the kinds apart by how they begin; what is none of the others is read as cron, whose errors say more."""
+    text = expression.strip()
+    if text.lower() in {Kind.ONCE, Kind.ALWAYS_ON}:
+        return Kind(text.lower())
+    begun = BEGINNINGS.match(text)
+    if begun is None:
+        return Kind.CRON
+    if len(expression) > LONGEST:
+        raise InvalidSchedule(f"A schedule interval has at most {LONGEST} characters; this one has {len(expression)}.")
+    if strange := re.search(r"[^\t\x20-\x7e]", text):
+        raise InvalidSchedule(
+            f"A schedule interval is written on one line in plain ASCII; {ascii(strange.group())} is not."
+        )
+    return Kind(begun[1].lower()) if begun[1] else Kind.RRULE
+
+
+BEGINNINGS = re.compile(r"(every|on)(?![a-z])|rrule|freq\s*=", re.IGNORECASE)
+AFTER_THE_TABLES = datetime(2038, 1, 1, tzinfo=UTC)  # from here on a zone's changes are a fixed rule
+
+
+def check_not_always_missing(timetable: Timetable) -> None:
+    """Refuse a rule whose every time is one that the clocks skip, if skipped times are not made up."""
+    rule, begin = timetable.rule, timetable.start or AFTER_THE_TABLES
+    if timetable.dst.missing is not Missing.SKIPPED or not isinstance(rule, Cron | Recurrence) or timetable.end:
+        return
+    local = begin.astimezone(timetable.zone).replace(tzinfo=None, fold=0)
+    if rule.first_from(local.replace(second=0, microsecond=0)) and not timetable.next_after(begin):
+        raise InvalidSchedule(
+            "This schedule never fires: clocks go forward over each of its times.",
+            hint="Choose another time, or dst_missing: at_next_valid.",
+        )
 
 
 def read_zone(name: str) -> ZoneInfo:
@@ -157,74 +239,3 @@ def read_zone(name: str) -> ZoneInfo:
 @cache
 def zone_names() -> frozenset[str]:
     return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
-
-
-def next_fixed(cron: Cron, zone: ZoneInfo, after: datetime) -> tuple[datetime, datetime] | None:
-    """Return (instant, named local time) of the next named time whose one instant is after `after`."""
-    local = after.astimezone(zone).replace(tzinfo=None, fold=0, second=0, microsecond=0)
-    # Instants never run backwards while named times go forward, so the first one that is late enough is the next.
-    while named := cron.first_from(local):
-        instant = instant_of(named, zone)
-        if instant and instant > after:
-            return instant, named
-        local = named + MINUTE
-    return None
-
-
-def instant_of(named: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return when a local time happens: in its first pass, or at the end of its gap; None if it is not made up."""
-    first = named.replace(tzinfo=zone, fold=0)
-    instant = first.astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None, fold=0) == named:
-        return instant
-    # In a gap fold=0 counts with the offset before the jump, fold=1 with the one after it.
-    before, then = offset_of(first), offset_of(named.replace(tzinfo=zone, fold=1))
-    if then - before >= LARGEST_MADE_UP_JUMP:
-        return None
-    return first_change(zone, (named - then).replace(tzinfo=UTC), (named - before).replace(tzinfo=UTC))
-
-
-def next_elastic(cron: Cron, zone: ZoneInfo, after: datetime) -> tuple[datetime, datetime] | None:
-    """Return (instant, local time) of the next real minute whose local clock matches."""
-    cursor = after + timedelta(microseconds=1)
-    while True:
-        # As long as the offset stays what it is, local time is plain arithmetic.
-        local = cursor.astimezone(zone)
-        named = cron.first_from(whole_minute_from(local))
-        if named is None:
-            return None
-        instant = (named - offset_of(local)).replace(tzinfo=UTC)
-        # No zone has two changes within a day, and none changes by more than a day.
-        if change := first_change(zone, cursor, min(instant, cursor + DAY)):
-            cursor = change
-        elif instant <= cursor + DAY:
-            return instant, named
-        else:
-            cursor = max(cursor, instant - 2 * DAY) + DAY
-
-
-def first_change(zone: ZoneInfo, low: datetime, high: datetime) -> datetime | None:
-    """Return the first instant after `low` and up to `high` with another offset, if the two ends differ."""
-    low, high = low.replace(microsecond=0), high.replace(microsecond=0)
-    offset = low.astimezone(zone).utcoffset()
-    if high.astimezone(zone).utcoffset() == offset:
-        return None
-    while high - low > timedelta(seconds=1):
-        middle = (low + (high - low) / 2).replace(microsecond=0)
-        if middle.astimezone(zone).utcoffset() == offset:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def whole_minute_from(local: datetime) -> datetime:
-    """Return the wall clock, without zone, at the first whole minute at or after `local`."""
-    minute = local.replace(tzinfo=None, fold=0, second=0, microsecond=0)
-    return minute + MINUTE if local.second or local.microsecond else minute
-
-
-def offset_of(local: datetime) -> timedelta:
-    offset = local.utcoffset()
-    assert offset is not None
-    return offset

@@ -78,7 +78,7 @@ def check(schedule: PipelineSchedule) -> None:
         )
     Settings.from_json(schedule.settings)
     if schedule.schedule_type == ScheduleType.TIME:
-        timetable.parse(schedule.schedule_interval, schedule.timezone, start=schedule.start_time, end=schedule.end_time)
+        schedule.timetable()
         return
     timetable.read_zone(schedule.timezone)
     if schedule.schedule_interval:

@@ -30,8 +30,9 @@ from pipelines.graph import nearest
 from pipelines.project import read_mapping
 from pipelines.refusal import Refusal
 from pipelines.templating import reveal_text
+from schedules.clock_changes import instant_of
 from schedules.decisions import InvalidSettings, Settings
-from schedules.timetable import instant_of, parse, read_zone
+from schedules.timetable import parse, read_zone
 
 TIMING_KEYS = ("schedule_type", "schedule_interval", "timezone", "start_time", "end_time", "status")
 KEYS = ("name", *TIMING_KEYS, "variables", "sla", "settings", "envs", "description", "tags", "token", "pipeline_uuid")
@@ -236,7 +237,8 @@ class Reading:
 
     def check_timing(self, fields: Fields, entry: Entry) -> None:
         try:
-            parse(entry.schedule_interval, entry.timezone, start=entry.start_time, end=entry.end_time)
+            dst = Settings.from_json(entry.settings).dst
+            parse(entry.schedule_interval, entry.timezone, start=entry.start_time, end=entry.end_time, dst=dst)
         except Refusal as refusal:
             key = refusal.field if refusal.field in fields.data else ""
             fields.fault(refusal.message, key, hint=refusal.hint)

@@ -3,6 +3,7 @@
 Written apart from schedules/timetable.py, on purpose: own reading of the fields, no search, no arithmetic on offsets.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -15,24 +16,39 @@ NAMES = {
 BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
-def instants(expression: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
-    """Every instant of `after` < t <= `until`."""
+def instants(
+    expression: str,
+    zone: str,
+    after: datetime,
+    until: datetime,
+    missing: str = "at_next_valid",
+    repeated: str = "first",
+) -> list[datetime]:
+    """Every instant of a cron expression in `after` < t <= `until`."""
     texts = expression.lower().split()
+    if texts[0][0] == "*" or texts[1][0] == "*" or values(texts[1], 1) == set(range(24)):
+        missing, repeated = "skipped", "both"  # elastic: whenever the clock matches
+    return walk(lambda wall: suits(texts, wall), zone, after, until, missing, repeated)
+
+
+def walk(
+    fits: Callable[[datetime], bool], zone: str, after: datetime, until: datetime, missing: str, repeated: str
+) -> list[datetime]:
+    """Every instant of `after` < t <= `until` whose wall clock fits, by a look at each minute."""
     place = ZoneInfo(zone)
-    elastic = texts[0][0] == "*" or texts[1][0] == "*" or values(texts[1], 1) == set(range(24))
-    fired = []
-    moment = after.replace(second=0, microsecond=0) - timedelta(hours=12)  # far enough back to know what was seen
-    latest_seen = moment.astimezone(place).replace(tzinfo=None, fold=0)
-    while moment + MINUTE <= until:
-        moment += MINUTE
-        wall = moment.astimezone(place).replace(tzinfo=None, fold=0)
-        if elastic:
-            fires = suits(texts, wall)
-        else:
-            skipped = minutes_between(latest_seen, wall) if wall - latest_seen <= timedelta(hours=3) else []
-            fires = any(suits(texts, missing) for missing in skipped) or (wall > latest_seen and suits(texts, wall))
+    # Far enough back and on to know what was seen before and will be seen again.
+    first = after.replace(second=0, microsecond=0) - timedelta(hours=12)
+    moments = [first + MINUTE * step for step in range(int((until - first) / MINUTE) + 12 * 60)]
+    walls = [moment.astimezone(place).replace(tzinfo=None, fold=0) for moment in moments]
+    last_pass = {wall: moment for moment, wall in zip(moments, walls, strict=True)}
+    fired, latest_seen = [], walls[0]
+    for moment, wall in zip(moments, walls, strict=True):
+        skipped = minutes_between(latest_seen, wall) if wall - latest_seen <= timedelta(hours=3) else []
+        fires = missing == "at_next_valid" and any(fits(each) for each in skipped)
+        is_right_pass = {"first": wall > latest_seen, "second": last_pass[wall] == moment, "both": True}[repeated]
+        fires = fires or (is_right_pass and fits(wall))
         latest_seen = max(latest_seen, wall)
-        if fires and moment > after:
+        if fires and after < moment <= until:
             fired.append(moment)
     return fired
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from schedules.clock_changes import DstRule, Missing, Repeated
 from schedules.decisions import InvalidSettings, Ruling, Settings, decide
 
 NOON = datetime(2025, 3, 2, 12, tzinfo=UTC)
@@ -38,6 +39,13 @@ def test_settings_are_read_under_mages_names_and_unknown_ones_are_kept() -> None
     )
 
 
+def test_the_choices_about_dst_are_settings() -> None:
+    settings = Settings.from_json({"dst_missing": "skipped", "dst_repeated": "both"})
+
+    assert settings.dst == DstRule(Missing.SKIPPED, Repeated.BOTH)
+    assert Settings().dst == DstRule(Missing.AT_NEXT_VALID, Repeated.FIRST)
+
+
 def test_a_setting_that_is_null_is_not_set() -> None:
     assert Settings.from_json({"timeout": None, "pipeline_run_limit": None}) == Settings()
 
@@ -61,6 +69,10 @@ def test_a_setting_that_is_null_is_not_set() -> None:
         ({"timeout": float("nan")}, "settings.timeout"),
         ({"timeout": 1e99}, "settings.timeout"),
         ({"timeout": "1h"}, "settings.timeout"),
+        ({"dst_missing": "later"}, "settings.dst_missing"),
+        ({"dst_missing": ["skipped"]}, "settings.dst_missing"),
+        ({"dst_repeated": "third"}, "settings.dst_repeated"),
+        ({"dst_repeated": 2}, "settings.dst_repeated"),
         ({"timeout_status": "done"}, "settings.timeout_status"),
         ({"timeout_status": ["failed"]}, "settings.timeout_status"),
         ({"retry_config": 3}, "settings.retry_config"),

@@ -1,6 +1,6 @@
 """What a schedule does by itself: pause, resume, tokens."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -112,3 +112,51 @@ def test_an_old_wrong_or_missing_token_does_not_match() -> None:
 def test_the_timetable_of_nonsense_raises() -> None:
     with pytest.raises(InvalidSchedule, match="exactly 5 fields"):
         make_schedule(schedule_interval="often").timetable()
+
+
+def test_the_choices_about_dst_move_what_is_due_next() -> None:
+    spring = datetime(2025, 3, 29, 12, tzinfo=UTC)
+    plain = make_schedule(name="plain", timezone="Europe/Berlin", schedule_interval="30 2 * * *", is_active=False)
+    skipping = make_schedule(
+        name="skipping",
+        timezone="Europe/Berlin",
+        schedule_interval="30 2 * * *",
+        settings={"dst_missing": "skipped"},
+        is_active=False,
+    )
+
+    plain.resume(spring)
+    skipping.resume(spring)
+
+    assert plain.next_due_at == datetime(2025, 3, 30, 1, tzinfo=UTC)
+    assert skipping.next_due_at == datetime(2025, 3, 31, 0, 30, tzinfo=UTC)
+
+
+def test_a_wrong_choice_about_dst_sets_the_schedule_aside() -> None:
+    schedule = make_schedule(schedule_interval="@daily", settings={"dst_repeated": "thrice"}, is_active=False)
+
+    schedule.resume(NOON)
+
+    assert schedule.next_due_at is None
+    assert schedule.problem.startswith('dst_repeated must be "first", "second" or "both"')
+
+
+@pytest.mark.parametrize(
+    ("interval", "first"),
+    [
+        ("every 90 minutes from 2025-03-02T11:00", NOON - timedelta(hours=1)),
+        ("RRULE:FREQ=DAILY;BYHOUR=9", NOON - timedelta(hours=3)),
+        ("on 2025-03-01T09:00, 2026-01-01", NOON - timedelta(hours=27)),
+    ],
+)
+def test_every_kind_of_interval_has_a_current_one_for_an_initial_run(interval: str, first: datetime) -> None:
+    schedule = make_schedule(
+        schedule_interval=interval,
+        settings={"create_initial_pipeline_run": True},
+        is_active=False,
+        last_enabled_at=None,
+    )
+
+    schedule.resume(NOON)
+
+    assert schedule.next_due_at == first

@@ -7,6 +7,7 @@ from zoneinfo import available_timezones
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from schedules.clock_changes import DstRule, Missing, Repeated
 from schedules.cron_fields import InvalidSchedule
 from schedules.timetable import Timetable, parse
 from tests.schedules.reference import instants
@@ -35,6 +36,7 @@ ODD_ZONES = (
     "Pacific/Easter",
 )
 ZONES = st.one_of(st.sampled_from(ODD_ZONES), st.sampled_from(sorted(available_timezones() - {"localtime", "Factory"})))
+DST_RULES = st.builds(DstRule, st.sampled_from(Missing), st.sampled_from(Repeated))
 FIRST, LAST = datetime(1975, 1, 1, tzinfo=UTC), datetime(2037, 12, 1, tzinfo=UTC)
 EXACT = settings(deadline=None, max_examples=150, derandomize=True)
 
@@ -118,6 +120,38 @@ def test_the_timetable_agrees_with_a_walk_through_every_minute(case: tuple[str, 
     found = between(parse(expression, zone), after, until)
 
     assert found == instants(expression, zone, after, until)
+
+
+@EXACT
+@given(cases(), DST_RULES)
+@example(("30 2 * * *", "Europe/Berlin", datetime(2025, 10, 25, 23, 30, tzinfo=UTC)), DstRule(repeated=Repeated.SECOND))
+@example(("*/30 2 * * *", "Europe/Berlin", datetime(2025, 3, 29, 12, tzinfo=UTC)), DstRule(Missing.SKIPPED))
+@example(("0,40 1 * * *", "Australia/Lord_Howe", datetime(2025, 4, 5, 13, tzinfo=UTC)), DstRule(repeated=Repeated.BOTH))
+@example(("0 9 * * *", "America/Juneau", datetime(1983, 10, 30, 8, tzinfo=UTC)), DstRule(repeated=Repeated.BOTH))
+@example(("15,45 0,23 * * *", "America/Havana", datetime(2025, 11, 1, 18, tzinfo=UTC)), DstRule(repeated=Repeated.BOTH))
+def test_each_choice_about_dst_agrees_with_that_walk(case: tuple[str, str, datetime], dst: DstRule) -> None:
+    expression, zone, after = case
+    until = after + timedelta(days=2)
+
+    found = between(parse(expression, zone, dst=dst), after, until)
+
+    assert found == instants(expression, zone, after, until, dst.missing, dst.repeated)
+
+
+@EXACT
+@given(cases(), DST_RULES)
+def test_a_list_is_what_asking_again_and_again_gives_for_each_choice(
+    case: tuple[str, str, datetime], dst: DstRule
+) -> None:
+    expression, zone, moment = case
+    timetable = parse(expression, zone, dst=dst)
+
+    listed = timetable.upcoming(moment, 8)
+
+    assert all(a.utc < b.utc for a, b in pairwise(listed))
+    for last, instant in zip([moment, *(each.utc for each in listed)], listed, strict=False):
+        assert timetable.next_after(last) == instant
+        assert timetable.next_after(instant.utc - timedelta(microseconds=1)) == instant
 
 
 @EXACT
