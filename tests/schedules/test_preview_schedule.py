@@ -46,6 +46,44 @@ def test_people_get_words_and_a_line_for_each_moment() -> None:
     ]
 
 
+def test_the_clock_changes_of_two_years_are_listed_with_what_was_chosen() -> None:
+    args = ["30 2 * * *", "--timezone", "Europe/Berlin", "--from", "2025-03-29T12:00", "--count", "1", "--dst"]
+
+    lines = preview(*args, "--missing", "skipped", "--repeated", "both").splitlines()
+
+    assert lines == [
+        "30 2 * * * (Europe/Berlin): at 02:30 every day; a missing local time is skipped; "
+        "a repeated one runs both times",
+        "  Mon 2025-03-31 02:30 +0200  2025-03-31 00:30 UTC",
+        "Changes of the clock in the two years from there that meet this schedule:",
+        "  Sun 2025-03-30 03:00 +0200  02:30 does not exist on 2025-03-30: skipped.",
+        "  Sun 2025-10-26 02:00 +0100  02:30 comes twice on 2025-10-26: runs both times.",
+        "  Sun 2026-03-29 03:00 +0200  02:30 does not exist on 2026-03-29: skipped.",
+        "  Sun 2026-10-25 02:00 +0100  02:30 comes twice on 2026-10-25: runs both times.",
+        "  Sun 2027-03-28 03:00 +0200  02:30 does not exist on 2027-03-28: skipped.",
+    ]
+
+
+def test_clock_changes_are_in_the_json_where_they_are_asked_for() -> None:
+    zone = ["--timezone", "Europe/Berlin", "--from", "2025-03-29T12:00", "--dst", "--json"]
+
+    fixed, elastic = (json.loads(preview(text, *zone))["dst"] for text in ("30 2 * * *", "0 * * * *"))
+
+    assert len(fixed) == 5
+    assert fixed[0] == {
+        "utc": "2025-03-30T01:00:00Z",
+        "local": "2025-03-30T03:00:00+02:00",
+        "note": "02:30 does not exist on 2025-03-30: runs at 03:00.",
+    }
+    assert elastic == []
+
+
+def test_a_start_can_be_given_for_what_counts_from_it() -> None:
+    text = preview("RRULE:FREQ=DAILY;COUNT=2", "--start", "2026-01-05T06:00", "--from", "2026-01-01", "--json")
+
+    assert [each["utc"] for each in json.loads(text)["next"]] == ["2026-01-05T06:00:00Z", "2026-01-06T06:00:00Z"]
+
+
 def test_always_on_has_no_moment_of_its_own() -> None:
     assert preview("@always_on").splitlines()[1] == "  no moment of its own"
 
@@ -57,6 +95,9 @@ def test_always_on_has_no_moment_of_its_own() -> None:
         (["@daily", "--timezone", "Europe/Berln"], "timezone"),
         (["@daily", "--from", "2025-02-30"], "from"),
         (["@daily", "--from", "9999-12-31T23:59:59"], "from"),
+        (["@daily", "--start", "tomorrow"], "start"),
+        (["every 2 hours from 2025-03-30T02:30", "--timezone", "Europe/Berlin"], "schedule_interval"),
+        (["RRULE:FREQ=DAILY;COUNT=3"], "schedule_interval"),
         (["@daily", "--count", "0"], "count"),
         (["@daily", "--count", "100000"], "count"),
     ],
