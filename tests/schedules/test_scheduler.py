@@ -58,6 +58,29 @@ def test_a_due_moment_becomes_a_run_with_its_interval_and_the_next_moment_is_kno
     assert occurrence.local_time == "2025-03-02T13:00:00+00:00"
 
 
+@pytest.mark.parametrize(
+    ("interval", "settings", "moments"),
+    [
+        ("30 2 * * *", {"dst_repeated": "both"}, ["00:30", "01:30"]),
+        ("RRULE:FREQ=DAILY;BYHOUR=2;BYMINUTE=30", {"dst_repeated": "second"}, ["01:30"]),
+        ("every 90 minutes from 2025-10-26T02:00", {}, ["00:00", "01:30"]),
+        ("on 2025-10-26T02:30, 2025-10-26T03:00", {}, ["00:30", "02:00"]),
+    ],
+)
+def test_every_kind_of_interval_fires_each_of_its_moments_once_when_clocks_go_back(
+    interval: str, settings: dict[str, str], moments: list[str]
+) -> None:
+    began = datetime(2025, 10, 25, 22, tzinfo=UTC)
+    schedule = planned(interval, began, timezone="Europe/Berlin", settings=settings)
+
+    for step in range(5 * 12):
+        scheduler.tick(began + step * timedelta(minutes=5))
+
+    assert [(f"{moment:%H:%M}", decision) for moment, decision in ledger(schedule)] == [
+        (moment, "started") for moment in moments
+    ]
+
+
 def test_a_second_look_at_the_same_moment_starts_nothing() -> None:
     schedule = planned()
     scheduler.tick(NOON + HOUR)
