@@ -180,6 +180,7 @@ class Supervision:
         return self.outcome()
 
     def hand_over(self) -> None:
+        """Give the child its job and the ends of the pipes that it writes to."""
         out, out_child = os.pipe()
         err, err_child = os.pipe()
         self.pipes = {out: "stdout", err: "stderr"}
@@ -209,6 +210,7 @@ class Supervision:
             self.server.ask()
 
     def watch(self) -> None:
+        """Pass on what the block says until it has ended; end it when the host asks, or when its time is over."""
         began = time.monotonic()
         overdue_at = began + self.work.timeout if self.work.timeout else None
         next_check = began + CHECK_SECONDS

@@ -98,6 +98,7 @@ def storage() -> Iterator[Finding]:
 
 
 def problem_of_writing(url: str) -> str:
+    """Return why a file cannot be written and read there, or ""."""
     path = f"{url}/.doctor-{uuid.uuid4().hex}"
     try:
         system, place = fsspec.core.url_to_fs(path)

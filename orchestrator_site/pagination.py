@@ -106,6 +106,7 @@ def write_cursor(order: str, row: Model) -> str:
 
 
 def read_cursor(text: str, order: str, model: type[Model]) -> list[Any]:
+    """Return the values to go on after; raise Refusal for a cursor of another list or order."""
     try:
         found, *values = signing.loads(text, salt=salt(model))
     except signing.BadSignature:

@@ -86,6 +86,7 @@ def of_refusal(refusal: Refusal) -> HttpResponse:
 
 
 def of_api_exception(exception: exceptions.APIException) -> HttpResponse:
+    """Return the problem for what REST framework raised, with the headers that belong to it."""
     if isinstance(exception, exceptions.ValidationError):
         found = mistakes(exception.detail)
         return of_mistakes([error(path, each.code or "invalid", str(each)) for path, each in found])

@@ -173,6 +173,7 @@ def check_code(block: Block, source: TextFile) -> set[str]:
 
 
 def parse_code(source: TextFile) -> ast.Module:
+    """Return the syntax tree; raise FileFault with line and column for what is not Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a "\d" in users' code is theirs to be told of, when it runs

@@ -30,6 +30,7 @@ class Fields:
         self.faults.append(self.document.fault(message, *self.path, *([key] if key != "" else []), hint=hint))
 
     def text(self, key: str, default: str = "", *, limit: int = 255) -> str:
+        """Return a text (a number as it was written); note a fault and return `default` for anything else."""
         value = self.data.get(key)
         if value is None or value == "":
             return default
@@ -56,6 +57,7 @@ class Fields:
         return None if value == 0 and zero_is_none else value
 
     def number(self, key: str, *, low: float, high: float, unit: str = "") -> float | None:
+        """Return a number from `low` to `high`, None if it is left empty; note a fault and return None for anything else."""
         value = self.data.get(key)
         if value is None or value == "":
             return None

@@ -136,6 +136,7 @@ def open_at_once(path: str, flags: int) -> int:
 
 
 def decode(raw: bytes, relative: str) -> str:
+    """Return the text with its line ends made alike; raise FileFault, with the line, for what is no text."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -161,6 +161,7 @@ def build(blocks: Iterable[Block]) -> Graph:
 
 
 def duplicates(blocks: Sequence[Block]) -> list[Fault]:
+    """Return a fault for each uuid that came before, in any case of its letters: some disks tell no difference."""
     hint = "Give one of them another uuid."
     seen: dict[str, str] = {}
     faults = []

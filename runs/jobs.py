@@ -77,6 +77,7 @@ def stored_outputs(block_run: BlockRun, run: PipelineRun) -> dict[str, list[Any]
 
 
 def context(block_run: BlockRun, run: PipelineRun) -> dict[str, Any]:
+    """Return what a block gets by name beside its variables; moments as text in ISO 8601."""
     start, end = run.execution_date, run.interval_end
     length: timedelta | None = end - start if end else None
     return {

@@ -280,6 +280,7 @@ def poke_later(run: PipelineRun, block_run: BlockRun, metrics: dict[str, Any], m
 def fail_or_retry(
     run: PipelineRun, block_run: BlockRun, outcome: Outcome, metrics: dict[str, Any], moment: datetime
 ) -> bool:
+    """Have a failed attempt wait for the next one, if it has one left; else fail the block. False if fenced."""
     error = outcome.failure.as_dict() if outcome.failure else {"type": "Failure", "message": "failed"}
     config = {**run.retry_config, **(block_run.config.get("retry_config") or {})}
     delay = delay_before_next(config, block_run.retries)
@@ -387,6 +388,7 @@ def queue_ready(
 
 
 def finish_if_done(run: PipelineRun, moment: datetime) -> None:
+    """End a run whose blocks are all finished, with the status and the reason that they give it."""
     if run.block_runs.unfinished().exists():
         return
     failed = run.block_runs.filter(status__in=(BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED))
@@ -411,6 +413,7 @@ def start_waiting(run: PipelineRun, moment: datetime) -> None:
 
 
 def stop(run: PipelineRun, status: RunStatus, *, moment: datetime, reason: str, kind: str, by: str = "") -> bool:
+    """End a run and whatever of it is unfinished, under its lock; False if it was finished before."""
     with transaction.atomic():
         run = lock(run.pk)
         if run.is_finished:
@@ -432,6 +435,7 @@ def end_blocks(run: PipelineRun, moment: datetime, reason: str) -> None:
 
 
 def blocks_to_repeat(run: PipelineRun, from_block: str | None, incomplete: bool) -> set[str]:
+    """Return the uuids of the blocks that a retry runs again; raise Refusal for an unknown `from_block`."""
     rows = {row.block_uuid: row for row in run.block_runs.all()}
     unfinished = {uuid for uuid, row in rows.items() if row.status != BlockStatus.COMPLETED}
     if from_block is None:

@@ -181,6 +181,7 @@ class Writer:
                 file.raw.close() if hasattr(file, "raw") else file.close()
 
     def close(self) -> None:
+        """Write what is still held back: unfinished lines, and the tail of a log over its cap."""
         for stream, rest in list(self.partial.items()):
             self.append(stream, "INFO", rest.decode("utf-8", "replace"))
         self.partial.clear()

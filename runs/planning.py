@@ -30,6 +30,7 @@ class RunSettings:
 
 
 def copied_settings(version: PipelineVersion, settings: RunSettings) -> dict[str, Any]:
+    """Return the fields of a run that its trigger and its version decide; raise Refusal for an unknown executor."""
     limits = version.settings.get("concurrency_config") or {}
     executor = settings.executor or version.settings.get("executor_type")
     return {
@@ -80,6 +81,7 @@ def merged_variables(
 def plan_blocks(
     run: PipelineRun, version: PipelineVersion, *, only_block: str | None, skip_sensors: bool
 ) -> list[BlockRun]:
+    """Return block runs, not stored yet, in the order of the graph; raise Refusal for an unknown block or executor."""
     entries = [entry for entry in version.graph["blocks"] if entry["executable"]]
     if only_block is not None:
         entries = [entry for entry in entries if entry["uuid"] == only_block]

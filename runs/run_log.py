@@ -34,6 +34,7 @@ def read_run_log(run: PipelineRun, *, cursor: str, limit: int) -> RunLogPage:
 
 
 def read_cursor(text: str, block_runs: list[BlockRun]) -> tuple[int, int]:
+    """Return the index of the block run to go on with, and the offset in its log; raise Refusal for nonsense."""
     if not text:
         return 0, 0
     block_run_id, _, offset = text.partition(":")
