@@ -57,7 +57,7 @@ class Fields:
         return None if value == 0 and zero_is_none else value
 
     def number(self, key: str, *, low: float, high: float, unit: str = "") -> float | None:
-        """Return a number from `low` to `high`, None if it is left empty; note a fault and return None for anything else."""
+        """Return a number from `low` to `high`, None if left empty; note a fault and return None for anything else."""
         value = self.data.get(key)
         if value is None or value == "":
             return None

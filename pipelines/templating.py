@@ -169,6 +169,7 @@ def reveal_variables(
 
 def reveal_text(text: str, secret: Callable[[str], str | None]) -> str:
     """Fill secrets into `{{ … }}`; other expressions stay. Raise Refusal for a secret that is not stored."""
+
     def stored(name: str) -> str:
         if (value := secret(name)) is None:
             message = f"The secret {name[:80]!r} is not stored."
