@@ -40,6 +40,7 @@ class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         self.ear: bell.Ear | None = None
         self.hinted: dict[tuple[int, int, datetime | None], float] = {}
         self.tidied_at = self.plain_at = 0.0
+        self.is_away = False  # the database, and that was said
 
     def dequeue(self) -> list[tuple[Any, str]] | None:
         """Return hints, at once if something is queued, else after a ring or a second. Never raises."""
@@ -48,12 +49,16 @@ class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
                 self.ear = bell.open_ear("queue")
             self.tidy()
             hints = self.look()
+            self.is_away = False
             if not hints:
                 self.ear.wait(LOOK_EVERY)
                 hints = self.look()
             return hints or self.plain_tasks()
         except (DatabaseError, OSError) as error:
-            logger.warning("cannot look for work, trying again: %s", str(error).strip().splitlines()[0])
+            if not self.is_away:  # once per outage
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                logger.warning("cannot look for work, trying again: %s", reason)
+            self.is_away = True
             self.start_over()
             return None
 

@@ -185,6 +185,19 @@ def test_a_database_that_is_away_is_waited_for(looker: BlockRunBroker, now: date
 
 
 @pytest.mark.django_db(transaction=True)
+def test_an_outage_is_told_once(looker: BlockRunBroker, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(*_: Any) -> Any:
+        raise OperationalError("connection refused")
+
+    for _ in range(2):
+        with connection.execute_wrapper(refuse):
+            assert [looker.dequeue() for _ in range(2)] == [None, None]
+        looker.dequeue()
+
+    assert caplog.messages == ["cannot look for work, trying again: connection refused"] * 2
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(not ON_POSTGRES, reason="the database of this test run is not Postgres")
 def test_ended_sessions_are_opened_again(looker: BlockRunBroker, now: datetime) -> None:
     looker.plain_at = time.monotonic()
