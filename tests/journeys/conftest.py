@@ -9,19 +9,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
-import psycopg2
 import pytest
 
 from tests.runs.small_project import write_project
+from tests.schedules.scratch import postgres_database
 
 ROOT = Path(__file__).resolve().parents[2]
-POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 STOPS_WITHIN = 5.0  # seconds, running blocks included
 
 
@@ -177,18 +175,8 @@ def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A scratch database on the Postgres server; skips where none answers."""
-    name = f"journeys_{uuid.uuid4().hex[:12]}"
-    try:
-        connection = psycopg2.connect(POSTGRES, connect_timeout=5)
-    except psycopg2.OperationalError as error:
-        pytest.skip(f"no Postgres answers: {str(error).strip().splitlines()[0]}")
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(f'CREATE DATABASE "{name}"')
-    yield f"{POSTGRES.rpartition('/')[0]}/{name}"
-    with connection.cursor() as cursor:
-        cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    connection.close()
+    with postgres_database() as url:
+        yield url
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
