@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ CODE = "@custom\ndef hello(): print('hello')\n"
 def worker(place: Place, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> WorkerProcess:
     """The worker that this process is to django-q2."""
     monkeypatch.setattr(tasks, "_process", None)
+    # It would sign off when the tests end, and their database is gone.
+    monkeypatch.setattr(tasks, "util", SimpleNamespace(Finalize=lambda *_, **__: None))
     found = tasks.process()
     found.executors["local_python"] = executor
     return found
