@@ -13,7 +13,8 @@ from benchmarks.tree import Tree, execute
 
 def main(words: list[str]) -> None:
     databases = [word for word in words if word in ("sqlite", "postgres")] or ["sqlite", "postgres"]
-    chosen = [word for word in words if word in FIGURES] or [*FIGURES, "start"]
+    known = [*FIGURES, "start"]
+    chosen = [word for word in words if word in known] or known
     print(
         f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, "
         f"Python {platform.python_version()}, Django {django.__version__}; median (min–max) of 5 unless said"
