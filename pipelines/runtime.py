@@ -131,6 +131,18 @@ def _check_runnable(block: Mapping[str, Any]) -> None:
         raise BlockError(f"block {block['uuid']}: a block of type {block['type']} cannot be run by itself")
     if not block.get("file"):
         raise BlockError(f"block {block['uuid']} has no code file")
+    _refuse_what_would_go_wrong_unseen(block)
+
+
+def _refuse_what_would_go_wrong_unseen(block: Mapping[str, Any]) -> None:
+    """Fail rather than run a block that should perhaps not run, or should run many times; say what is left out."""
+    if conditions := block.get("conditions"):
+        names = ", ".join(conditions)
+        raise BlockError(f"block {block['uuid']} depends on conditions ({names}), which cannot be evaluated here yet")
+    if block.get("dynamic"):
+        raise BlockError(f"block {block['uuid']} is dynamic, and its items cannot be fanned out here yet")
+    if callbacks := block.get("callbacks"):
+        logging.getLogger(__name__).warning("the callbacks %s are not called here yet", ", ".join(callbacks))
 
 
 def _decorated_function(block: Mapping[str, Any], namespace: Mapping[str, Any]) -> decorators.Function:

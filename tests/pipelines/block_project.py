@@ -50,6 +50,9 @@ class BlockProject:
             "configuration": {},
             "trigger_rule": "all_success",
             "unsupported": "",
+            "conditions": [],
+            "callbacks": [],
+            "dynamic": False,
         }
         context = {
             "execution_date": "2025-03-02T12:00:00+00:00",

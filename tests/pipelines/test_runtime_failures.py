@@ -185,6 +185,11 @@ def test_a_block_has_one_function_of_its_type(shop: BlockProject, code: str, mes
         ({"type": "callback"}, "block load: a block of type callback cannot be run by itself"),
         ({"file": None}, "block load has no code file"),
         (
+            {"conditions": ["on_workdays", "sunny"]},
+            "block load depends on conditions (on_workdays, sunny), which cannot be evaluated here yet",
+        ),
+        ({"dynamic": True}, "block load is dynamic, and its items cannot be fanned out here yet"),
+        (
             {"project": "/nowhere/at/all"},
             "the project folder /nowhere/at/all cannot be entered: No such file or directory",
         ),
@@ -329,3 +334,12 @@ def test_a_failure_does_not_spoil_the_next_block(shop: BlockProject) -> None:
     failure_of(shop, "import os\n@data_loader\ndef load():\n    os.chdir('/')\n    raise ValueError")
 
     assert value_of(shop.run("import os\n@data_loader\ndef load(): return os.getcwd()")) == str(shop.root)
+
+
+def test_callbacks_that_are_not_called_are_told_in_the_log(
+    shop: BlockProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = shop.run("@data_loader\ndef load(): return 1", callbacks=["tell_ada"])
+
+    assert result["verdict"] == "completed"
+    assert caplog.messages == ["the callbacks tell_ada are not called here yet"]
