@@ -2,9 +2,11 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,9 @@ def database_url(transactional_db: None, tmp_path: Path) -> str:
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("VACUUM INTO %s", [str(tmp_path / "copy.sqlite3")])
+        # A copy is not in WAL mode, as a migrated database is; several that switch it at once get in each other's way.
+        with closing(sqlite3.connect(tmp_path / "copy.sqlite3")) as copy:
+            assert copy.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
         return f"sqlite:///{tmp_path / 'copy.sqlite3'}"
     config = connection.settings_dict
     return f"postgres://{config['USER']}:{config['PASSWORD']}@{config['HOST']}:{config['PORT']}/{config['NAME']}"
