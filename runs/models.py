@@ -126,6 +126,7 @@ class PipelineRun(models.Model):
     # What is above (`schedules`) is known here by number and name only.
     trigger_id = models.BigIntegerField(null=True, blank=True)
     trigger_name = models.CharField(max_length=255, blank=True)
+    backfill_id = models.BigIntegerField(null=True, blank=True)
     execution_date = models.DateTimeField()  # the instant the run stands for
     interval_end = models.DateTimeField(null=True, blank=True)
     variables = models.JSONField(default=dict, blank=True)  # merged: pipeline ← trigger ← run
@@ -137,6 +138,7 @@ class PipelineRun(models.Model):
     block_run_limit = models.PositiveIntegerField(null=True, blank=True)
     executor = models.CharField(max_length=40, default="local_python")
     priority = models.SmallIntegerField(default=0)  # lower runs first; backfills have higher numbers
+    limits = models.JSONField(default=dict, blank=True)  # what its trigger says about admission: runs.limits
     timeout = models.DurationField(null=True, blank=True)
     timeout_status = models.CharField(max_length=20, default=RunStatus.FAILED)
     sla = models.DurationField(null=True, blank=True)
@@ -169,6 +171,8 @@ class PipelineRun(models.Model):
             models.Index(fields=["pipeline", "-id"], name="run_of_pipeline"),
             # schedule page and overlap check: runs of one trigger
             models.Index(fields=["trigger_id", "-id"], name="run_of_trigger"),
+            # backfill plan: how the slots of a pipeline stand
+            models.Index(fields=["pipeline", "execution_date"], name="run_of_slot"),
             # dashboard: what failed lately
             models.Index(fields=["status", "-completed_at"], name="run_finished_lately"),
             # scheduler: runs past their timeout

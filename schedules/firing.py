@@ -16,8 +16,9 @@ from pipelines.refusal import Refusal
 from runs import lifecycle
 from runs.models import Origin, PipelineRun
 from runs.planning import RunSettings
-from schedules.decisions import Settings, decide
+from schedules.decisions import decide
 from schedules.models import PIPELINE_GONE, Decision, Occurrence, PipelineSchedule
+from schedules.policies import Settings
 from schedules.timetable import Instant, Kind
 
 logger = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ def claim(
         running = unfinished.get(case.schedule.pk, [])
         if not (case.starts_when_idle and running):
             entries += ledger_entries(case, running, moment)
-    to_start = {entry.schedule_id: entry.scheduled_for for entry in entries if entry.decision == Decision.STARTED}
+    to_start = {entry.schedule_id or 0: entry.scheduled_for for entry in entries if entry.decision == Decision.STARTED}
     if not entries:
         return []
     Occurrence.objects.bulk_create(entries, ignore_conflicts=True)
@@ -142,7 +143,7 @@ def claim(
         pipeline_run=None,
     )
     by_schedule = {case.schedule.pk: case for case in cases}
-    return [(by_schedule[row.schedule_id], row) for row in written.order_by("scheduled_for", "id")]
+    return [(by_schedule[row.schedule_id or 0], row) for row in written.order_by("scheduled_for", "id")]
 
 
 def ledger_entries(case: Case, running: Sequence[int], moment: datetime) -> list[Occurrence]:
@@ -151,6 +152,7 @@ def ledger_entries(case: Case, running: Sequence[int], moment: datetime) -> list
     )
     return [
         Occurrence(
+            pipeline=case.schedule.pipeline,
             schedule=case.schedule,
             scheduled_for=instant.utc,
             local_time=instant.local.isoformat(),

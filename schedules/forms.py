@@ -11,8 +11,8 @@ from django.http import QueryDict
 
 from pipelines.refusal import Refusal
 from runs.forms import JSONObjectField
-from schedules.decisions import Settings
 from schedules.models import PipelineSchedule, ScheduleType, Source
+from schedules.policies import Settings
 from schedules.serializers import entity_tag
 from schedules.timetable import Timetable, parse, read_zone
 from schedules.triggers import change, create

@@ -13,7 +13,8 @@ from django.db.models import F, Q
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import events
-from schedules.decisions import Settings
+from runs.models import Origin
+from schedules.policies import Settings
 from schedules.timetable import Kind, Timetable, parse
 
 PIPELINE_GONE = "Its pipeline is no longer in the project."
@@ -109,7 +110,10 @@ class PipelineSchedule(models.Model):
     end_time = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=False)
     last_enabled_at = models.DateTimeField(null=True, blank=True)
-    # A cache of timetable.next_after(…), never the truth: null when nothing is due any more.
+    paused_until = models.DateTimeField(null=True, blank=True)  # while inactive: when it resumes by itself
+    # Every moment up to this one is accounted for in the ledger; what is due next is a pure function of it.
+    decided_until = models.DateTimeField(null=True, blank=True)
+    # A cache of that function, never the truth: null when nothing is due any more.
     next_due_at = models.DateTimeField(null=True, blank=True)
     problem = models.CharField(max_length=500, blank=True)  # why it was set aside; empty when well
     variables = models.JSONField(default=dict, blank=True)
@@ -132,6 +136,8 @@ class PipelineSchedule(models.Model):
         indexes = [
             # scheduler: what is due, and when to wake next
             models.Index(fields=["next_due_at", "id"], name="schedule_due", condition=Q(is_active=True)),
+            # scheduler: whose pause is over
+            models.Index(fields=["paused_until"], name="schedule_pause_over", condition=Q(paused_until__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -211,11 +217,86 @@ def hash_of(token: str) -> str:
     return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
+class ChainLink(models.Model):
+    """One pipeline whose runs a chained schedule waits for: the index behind its setting `after`."""
+
+    schedule = models.ForeignKey(PipelineSchedule, on_delete=models.CASCADE, related_name="links")
+    pipeline_uuid = models.CharField(max_length=255, db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["schedule", "pipeline_uuid"], name="a_schedule_follows_a_pipeline_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.schedule_id} after {self.pipeline_uuid}"
+
+
+class Which(models.TextChoices):
+    """Which slots of its range a backfill runs."""
+
+    MISSING = "missing"
+    FAILED = "failed"
+    ALL = "all"
+
+
+class IntervalType(models.TextChoices):
+    """What divides the range of a backfill into slots."""
+
+    SECOND = "second"
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+    SCHEDULE = "schedule"  # the moments of its schedule
+    CUSTOM = "custom"  # `interval_units` are seconds
+
+
+class Backfill(models.Model):
+    """Slots of the past to be run: one occurrence each. Its state is told by its timestamps."""
+
+    name = models.CharField(max_length=200)
+    pipeline = models.ForeignKey("pipelines.Pipeline", on_delete=models.CASCADE, related_name="backfills")
+    schedule = models.ForeignKey(
+        PipelineSchedule, null=True, blank=True, on_delete=models.SET_NULL, related_name="backfills"
+    )
+    interval_type = models.CharField(max_length=10, choices=IntervalType.choices)
+    interval_units = models.PositiveIntegerField(default=1)
+    timezone = models.CharField(max_length=64, default="UTC")
+    start_at = models.DateTimeField()  # both ends are included
+    end_at = models.DateTimeField()
+    which = models.CharField(max_length=10, choices=Which.choices, default=Which.MISSING)
+    newest_first = models.BooleanField(default=False)
+    run_limit = models.PositiveIntegerField(default=1)  # runs at a time
+    priority = models.SmallIntegerField(default=50)  # after live runs, whose priority is 0
+    variables = models.JSONField(default=dict, blank=True)
+    created_by = models.CharField(max_length=150, blank=True)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)  # its last run ended, however
+
+    class Meta:
+        indexes = [
+            # scheduler: backfills that may have ended
+            models.Index(
+                fields=["id"], name="backfill_open", condition=Q(completed_at__isnull=True, cancelled_at__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Decision(models.TextChoices):
     """What became of an occurrence."""
 
     STARTED = "started"
-    WAITING = "waiting"  # held by a limit or window
+    WAITING = "waiting"  # for a limit, a window, its turn: starts by itself
+    HELD = "held"  # until someone releases or drops it
     SKIPPED = "skipped"  # previous still running, limit, calendar
     EXPIRED = "expired"  # its start deadline passed
     MISSED = "missed"  # found after downtime and not run by policy
@@ -230,14 +311,25 @@ class OccurrenceQuerySet(models.QuerySet["Occurrence"]):
 
 
 class Occurrence(models.Model):
-    """One moment a schedule was due, what was decided, and why. The one constraint makes a firing happen once."""
+    """One moment a pipeline was due, what was decided, and why. Its constraints make a firing happen once."""
 
-    schedule = models.ForeignKey(PipelineSchedule, on_delete=models.CASCADE, related_name="occurrences")
+    pipeline = models.ForeignKey("pipelines.Pipeline", on_delete=models.CASCADE, related_name="occurrences")
+    # None for the slots of a backfill that follows no schedule.
+    schedule = models.ForeignKey(
+        PipelineSchedule, null=True, blank=True, on_delete=models.CASCADE, related_name="occurrences"
+    )
+    backfill = models.ForeignKey(Backfill, null=True, blank=True, on_delete=models.SET_NULL, related_name="occurrences")
+    origin = models.CharField(max_length=20, choices=Origin.choices, default=Origin.SCHEDULE)
     scheduled_for = models.DateTimeField()
     local_time = models.CharField(max_length=40, blank=True)  # the wall clock it stands for, ISO 8601
+    interval_end = models.DateTimeField(null=True, blank=True)  # the next moment of the same rule
     decision = models.CharField(max_length=12, choices=Decision.choices)
     reason = models.CharField(max_length=500, blank=True)
     blocker_run_id = models.BigIntegerField(null=True, blank=True)
+    cause_run_id = models.BigIntegerField(null=True, blank=True)  # the run whose end it follows
+    priority = models.SmallIntegerField(default=0)  # lower starts first
+    start_after = models.DateTimeField(null=True, blank=True)  # not to be looked at again before
+    expires_at = models.DateTimeField(null=True, blank=True)  # its start deadline
     pipeline_run = models.OneToOneField(
         "runs.PipelineRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="occurrence"
     )
@@ -248,6 +340,31 @@ class Occurrence(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["schedule", "scheduled_for"], name="schedule_fires_once_per_moment"),
+            models.UniqueConstraint(
+                fields=["pipeline", "scheduled_for"],
+                name="a_slot_without_schedule_is_one_row",
+                condition=Q(schedule__isnull=True),
+            ),
+        ]
+        indexes = [
+            # scheduler: what waits, group by group, most urgent first
+            models.Index(
+                fields=["schedule", "backfill", "priority", "scheduled_for"],
+                name="occurrence_waiting",
+                condition=Q(decision="waiting"),
+            ),
+            # scheduler: what has waited too long
+            models.Index(
+                fields=["expires_at"],
+                name="occurrence_expiring",
+                condition=Q(decision="waiting", expires_at__isnull=False),
+            ),
+            # page of what is held
+            models.Index(fields=["scheduled_for"], name="occurrence_held", condition=Q(decision="held")),
+            # backfill page: progress
+            models.Index(
+                fields=["backfill", "decision"], name="occurrence_of_backfill", condition=Q(backfill__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -10,8 +10,8 @@ from django.db import IntegrityError, transaction
 from pipelines import catalog
 from pipelines.refusal import Refusal
 from schedules import scheduler, timetable
-from schedules.decisions import Settings
 from schedules.models import PipelineSchedule, ScheduleType, Source
+from schedules.policies import Settings
 
 NAME = re.compile(r"[\w -]{1,100}")
 # A change of these moves the next moment.

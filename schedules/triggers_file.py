@@ -31,7 +31,8 @@ from pipelines.project import read_mapping
 from pipelines.refusal import Refusal
 from pipelines.templating import reveal_text
 from schedules.clock_changes import instant_of
-from schedules.decisions import InvalidSettings, Settings
+from schedules.policies import Settings
+from schedules.setting_readers import InvalidSettings
 from schedules.timetable import parse, read_zone
 
 TIMING_KEYS = ("schedule_type", "schedule_interval", "timezone", "start_time", "end_time", "status")

@@ -354,6 +354,7 @@ def test_occurrences_tell_what_was_decided_and_why() -> None:
     row, run = make_schedule(), make_run()
     for hour, decision in enumerate((Decision.STARTED, Decision.SKIPPED)):
         Occurrence.objects.create(
+            pipeline=row.pipeline,
             schedule=row,
             scheduled_for=NOON + timedelta(hours=hour),
             decision=decision,

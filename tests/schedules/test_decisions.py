@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from schedules.clock_changes import DstRule, Missing, Repeated
-from schedules.decisions import InvalidSettings, Ruling, Settings, decide
+from schedules.decisions import Ruling, decide
+from schedules.policies import Settings
+from schedules.setting_readers import InvalidSettings
 
 NOON = datetime(2025, 3, 2, 12, tzinfo=UTC)
 HOURS = [NOON - timedelta(hours=back) for back in (2, 1, 0)]

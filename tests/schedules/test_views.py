@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 def occurrence(schedule: PipelineSchedule, number: int = 0, **fields: Any) -> Occurrence:
     moment = NOON + timedelta(hours=number)
     defaults = {"scheduled_for": moment, "decision": Decision.STARTED, "decided_at": moment + timedelta(seconds=2)}
-    return Occurrence.objects.create(schedule=schedule, **defaults | fields)
+    return Occurrence.objects.create(pipeline=schedule.pipeline, schedule=schedule, **defaults | fields)
 
 
 # --- the list ---------------------------------------------------------------------------------------------------------
