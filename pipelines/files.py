@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pipelines.refusal import Refusal
 
 MAX_BYTES = 1024 * 1024
-MERGE_MARKS = ("<<<<<<< ", ">>>>>>> ", "||||||| ")
+MERGE_MARKS = ("<<<<<<<", ">>>>>>>", "|||||||")
 
 
 class FileFault(Refusal):
@@ -109,8 +109,8 @@ def read_steadily(path: Path, relative: str) -> tuple[bytes, Stamp]:
     for _ in range(2):
         raw, before, after = read_once(path, relative)
         if before == after:
-            break
-    return raw, before
+            return raw, before
+    raise FileFault("The file is being written just now.", file=relative, hint="It is looked at again soon.")
 
 
 def read_once(path: Path, relative: str) -> tuple[bytes, Stamp, Stamp]:
@@ -153,7 +153,7 @@ def refuse_merge_marks(text: str, relative: str) -> None:
     if not any(mark in text for mark in MERGE_MARKS):
         return
     for number, line in enumerate(text.split("\n"), 1):
-        if line.startswith(MERGE_MARKS):
+        if line.startswith(MERGE_MARKS) and line[7:8] in ("", " "):
             hint = "Resolve the conflict and remove the marks."
             raise FileFault("This looks like an unresolved merge.", file=relative, line=number, hint=hint)
 
