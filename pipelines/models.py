@@ -1,13 +1,17 @@
 """Pipelines as they are on disk, mirrored in the database, and the versions that runs pin."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 
 
 class PipelineQuerySet(models.QuerySet["Pipeline"]):
     def present(self) -> "PipelineQuerySet":
         """Those whose folder is still there."""
         return self.filter(is_present=True)
+
+    def with_broken_triggers(self) -> "PipelineQuerySet":
+        """Those present whose triggers.yaml cannot be taken over."""
+        return self.present().exclude(trigger_problems=[]).order_by("uuid")
 
     def for_list(self, text: str = "") -> "PipelineQuerySet":
         """Those present, by name; only those whose name, uuid or tags hold the text."""
@@ -27,6 +31,8 @@ class Pipeline(models.Model):
     is_valid = models.BooleanField(default=True)
     # [{"file": "pipelines/x/metadata.yaml", "line": 3 or null, "reason": "...", "hint": "..."}]
     problems = models.JSONField(default=list, blank=True)
+    # Likewise, of its triggers.yaml. (db_default: processes of the release before write rows too.)
+    trigger_problems = models.JSONField(default=list, db_default=Value([], models.JSONField()), blank=True)
     current_version = models.ForeignKey(
         "PipelineVersion", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -148,9 +148,14 @@ def preload(top: Fields, root: Path) -> list[str]:
 
 def read_mapping(sources: Sources, path: str, env: Mapping[str, str]) -> Document:
     """Read a yaml file that holds keys and values, or nothing; raise FileFault otherwise."""
-    document = yaml_files.parse(sources.read(path), env=env)
+    return mapping_in(sources.read(path), env)
+
+
+def mapping_in(source: TextFile, env: Mapping[str, str]) -> Document:
+    """Return the keys and values in the text of a yaml file; raise FileFault if it holds anything else."""
+    document = yaml_files.parse(source, env=env)
     if document.data is None:
-        return Document(path, {}, {}, {})
+        return Document(source.path, {}, {}, {})
     if not isinstance(document.data, dict):
         raise document.fault("The file must have keys and values.", hint="For example: name: My pipeline.")
     return document

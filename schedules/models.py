@@ -124,6 +124,8 @@ class PipelineSchedule(models.Model):
     token_hash = models.CharField(max_length=64, blank=True)  # SHA-256 of an API trigger's token
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.UI)
     source_hash = models.CharField(max_length=64, blank=True)  # of its entry in triggers.yaml, when last taken over
+    # `id` of its entry in triggers.yaml: a rename there keeps the row. (db_default: older processes write rows too.)
+    code_id = models.CharField(max_length=100, blank=True, default="", db_default="")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -132,6 +134,9 @@ class PipelineSchedule(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["pipeline", "name"], name="a_pipeline_has_a_trigger_name_once"),
+            models.UniqueConstraint(
+                fields=["pipeline", "code_id"], condition=~Q(code_id=""), name="a_pipeline_has_a_trigger_id_once"
+            ),
         ]
         indexes = [
             # scheduler: what is due, and when to wake next

@@ -2,6 +2,7 @@
 
 triggers:
 - name: daily            # 1 to 100 characters, once per pipeline
+  id: daily              # stays the same when the name changes, so that the history does too
   schedule_type: time    # time | api | event
   schedule_interval: '0 6 * * 1-5'
   timezone: Europe/Berlin
@@ -18,16 +19,16 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipelines.fields import Fields
-from pipelines.files import FileFault, Sources, shown
+from pipelines.files import FileFault, TextFile, read_text, shown
 from pipelines.graph import nearest
-from pipelines.project import read_mapping
+from pipelines.project import mapping_in
 from pipelines.refusal import Refusal
 from pipelines.templating import reveal_text
 from schedules.clock_changes import instant_of
@@ -36,9 +37,21 @@ from schedules.setting_readers import InvalidSettings
 from schedules.timetable import parse, read_zone
 
 TIMING_KEYS = ("schedule_type", "schedule_interval", "timezone", "start_time", "end_time", "status")
-KEYS = ("name", *TIMING_KEYS, "variables", "sla", "settings", "envs", "description", "tags", "token", "pipeline_uuid")
+KEYS = (
+    "name",
+    "id",
+    *TIMING_KEYS,
+    "variables",
+    "sla",
+    "settings",
+    "envs",
+    "description",
+    "tags",
+    "token",
+    "pipeline_uuid",
+)
 # Mage writes these too; they say nothing about when to run.
-IGNORED = frozenset({"last_enabled_at", "repo_path", "created_at", "updated_at", "id", "global_data_product_uuid"})
+IGNORED = frozenset({"last_enabled_at", "repo_path", "created_at", "updated_at", "global_data_product_uuid"})
 ENVS = ("dev", "test", "staging", "prod")
 YEAR = 31_536_000  # seconds
 
@@ -61,10 +74,16 @@ class Entry:
     settings: dict[str, Any]
     token: str
     envs: list[str]
+    id: str = ""
+    line: int | None = field(default=None, compare=False)  # where it begins
 
     def digest(self) -> str:
         """Return what tells a changed entry from the one that was taken over last."""
-        text = json.dumps(asdict(self), sort_keys=True, default=str)
+        said = asdict(self)
+        del said["line"]
+        if not self.id:
+            del said["id"]
+        text = json.dumps(said, sort_keys=True, default=str)
         return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
@@ -92,13 +111,26 @@ def read_triggers(
     root: Path, pipeline_uuid: str, *, secret: Callable[[str], str | None], env: Mapping[str, str] = os.environ
 ) -> TriggersFile:
     """Read and check a pipeline's file, whole; raise `BrokenTriggers` with every mistake found."""
-    faults: list[FileFault] = []
-    sources, path = Sources(root), triggers_path(pipeline_uuid)
+    return triggers_in(read_source(root, pipeline_uuid), pipeline_uuid, secret=secret, env=env)
+
+
+def read_source(root: Path, pipeline_uuid: str) -> TextFile:
     try:
-        document = read_mapping(sources, path, env)
+        return read_text(root, triggers_path(pipeline_uuid))
     except FileFault as fault:
         raise BrokenTriggers([fault]) from fault
-    reading = Reading(pipeline_uuid, secret, sources.texts[path].text.split("\n"), faults, [])
+
+
+def triggers_in(
+    source: TextFile, pipeline_uuid: str, *, secret: Callable[[str], str | None], env: Mapping[str, str] = os.environ
+) -> TriggersFile:
+    """Check the text of a pipeline's file, whole; raise `BrokenTriggers` with every mistake found."""
+    faults: list[FileFault] = []
+    try:
+        document = mapping_in(source, env)
+    except FileFault as fault:
+        raise BrokenTriggers([fault]) from fault
+    reading = Reading(pipeline_uuid, secret, source.text.split("\n"), faults, [])
     entries = [reading.entry(fields) for fields in Fields(document, (), faults).entries("triggers")]
     if not faults:
         reading.refuse_repeats([entry for entry in entries if entry], document.fault)
@@ -141,6 +173,8 @@ class Reading:
             settings=self.settings(fields),
             token=self.token(fields),
             envs=self.envs(fields),
+            id=self.id(fields),
+            line=fields.document.line(*fields.path),
         )
         if len(self.faults) == known and kind == "time":
             self.check_timing(fields, entry)
@@ -158,6 +192,16 @@ class Reading:
             key = "name" if "name" in fields.data else ""
             fields.fault("name must have 1–100 characters.", key, hint="For example: name: daily.")
         return name
+
+    def id(self, fields: Fields) -> str:
+        """Return the text or whole number that a trigger keeps when it is renamed."""
+        value = fields.data.get("id")
+        text = fields.text("id", limit=10_000) if not isinstance(value, float) else ""
+        if isinstance(value, float) or len(text) > 100 or not text.isprintable() or text != text.strip():
+            fields.fault(
+                "id must be a text of 1–100 characters or a whole number.", "id", hint="For example: id: daily."
+            )
+        return text
 
     def zone(self, fields: Fields) -> ZoneInfo:
         try:
@@ -245,11 +289,15 @@ class Reading:
             fields.fault(refusal.message, key, hint=refusal.hint)
 
     def refuse_repeats(self, entries: list[Entry], fault: Callable[..., FileFault]) -> None:
-        names = [entry.name for entry in entries]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                message = f"There are two triggers named {shown(name)!r}."
-                self.faults.append(fault(message, "triggers", index, "name", hint="Give each its own name."))
+        for key, what, hint in (
+            ("name", "named", "Give each its own name."),
+            ("id", "with the id", "An id stays with one trigger."),
+        ):
+            values = [getattr(entry, key) for entry in entries]
+            for index, value in enumerate(values):
+                if value and value in values[:index]:
+                    message = f"There are two triggers {what} {shown(value)!r}."
+                    self.faults.append(fault(message, "triggers", index, key, hint=hint))
 
     def warn(self, fields: Fields, key: str, message: str, hint: str) -> None:
         self.warnings.append(fields.document.fault(message, *fields.path, key, hint=hint).as_problem())

@@ -4,7 +4,7 @@ The file says how a coded trigger is; a pause by hand lasts until its entry chan
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,16 +14,18 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from pipelines import secrets
-from pipelines.files import Stamp, stamp_of
+from pipelines.files import FileFault, Stamp, stamp_of
 from pipelines.models import Pipeline
+from pipelines.project import pipeline_uuids
 from runs import events
 from schedules.models import PipelineSchedule, Source, hash_of
 from schedules.triggers_file import BrokenTriggers, Entry, TriggersFile, read_triggers, triggers_path
+from schedules.triggers_plan import REMOVED, Changes, Plan, changes, plan, values_of
 
 logger = logging.getLogger(__name__)
-REMOVED = "Its entry was removed from triggers.yaml."
-COPIED = ("description", "tags", "schedule_type", "schedule_interval", "timezone", "variables", "settings")
 TIMING = ("schedule_type", "schedule_interval", "timezone", "start_time", "end_time")
+# Editors and git write a file in two steps: what is missing just after a change may be about to come back.
+SETTLES_IN = timedelta(seconds=1)
 
 
 @dataclass
@@ -32,9 +34,11 @@ class Diff:
 
     created: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)  # switched off, or deleted if that was asked for
     problems: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    changes: dict[str, Changes] = field(default_factory=dict)  # of each updated one
+    unchanged: int = field(default=0, compare=False)  # of those that were looked at
 
 
 @dataclass
@@ -46,47 +50,76 @@ class Seen:
     warnings: list[dict[str, Any]]
 
 
+class Unsettled(Exception):
+    """The file is changing under our eyes: it is looked at again next time."""
+
+
 _seen: dict[tuple[str, str], Seen] = {}  # by project folder and pipeline; only saves reading
 
 
 def sync(root: Path, moment: datetime) -> Diff:
     """Take over the files that changed since this process last looked; otherwise look at file times only.
 
-    Problems and warnings are those of all files, also of the unchanged. An edited interval counts from `moment`.
+    A broken file is read each time: what is wrong may be outside of it, such as a secret that is missing. Problems and
+    warnings are those of all files, also of the unchanged. An edited interval counts from `moment`.
     """
     diff = Diff()
-    uuids = list(Pipeline.objects.present().order_by("uuid").values_list("uuid", flat=True))
-    stamps = {uuid: stamp_of(root / triggers_path(uuid)) for uuid in uuids}
-    stale = [uuid for uuid in uuids if (str(root), uuid) not in _seen or _seen[str(root), uuid].stamp != stamps[uuid]]
+    told = dict(Pipeline.objects.present().order_by("uuid").values_list("uuid", "trigger_problems"))
+    stamps = {uuid: stamp_of(root / triggers_path(uuid)) for uuid in told}
+    stale = [uuid for uuid in told if is_stale(_seen.get((str(root), uuid)), stamps[uuid])]
     coded = coded_among(stale)
     for uuid in stale:
-        problems: list[dict[str, Any]] = []
-        warnings: list[dict[str, Any]] = []
+        seen = Seen(stamps[uuid], [], [])
         if stamps[uuid] is not None or uuid in coded:
             try:
-                warnings = take_over(root, uuid, stamps[uuid], moment, diff)
+                seen.warnings = take_over(root, uuid, moment, diff)
             except BrokenTriggers as broken:
-                problems = broken.problems
+                seen.problems = broken.problems
+            except Unsettled:
+                continue
             except IntegrityError:
                 logger.info("the triggers of %s were written by another process at the same time", uuid)
                 continue  # looked at again next time
-        _seen[str(root), uuid] = Seen(stamps[uuid], problems, warnings)
-    for uuid in uuids:
-        if seen := _seen.get((str(root), uuid)):
-            diff.problems += seen.problems
-            diff.warnings += seen.warnings
+        _seen[str(root), uuid] = seen
+    for uuid in told:
+        if known := _seen.get((str(root), uuid)):
+            diff.problems += known.problems
+            diff.warnings += known.warnings
+            tell(uuid, told[uuid], known.problems)
     return diff
 
 
-def problems(root: Path, pipeline_uuid: str) -> list[dict[str, Any]]:
-    """Return what is wrong with a pipeline's triggers.yaml as it is now: [] if nothing, or if it has none."""
-    if stamp_of(root / triggers_path(pipeline_uuid)) is None:
-        return []
-    try:
-        read_triggers(root, pipeline_uuid, secret=secrets.get)
-    except BrokenTriggers as broken:
-        return broken.problems
-    return []
+def is_stale(seen: Seen | None, stamp: Stamp | None) -> bool:
+    return seen is None or seen.stamp != stamp or bool(seen.problems)
+
+
+def apply(
+    root: Path, moment: datetime, *, only: Sequence[str] = (), prune: bool = False, dry_run: bool = False
+) -> Diff:
+    """Take over every file now, or those of the pipelines in `only`; with `prune`, delete what has no entry any more.
+
+    A broken file is told in `problems` and its triggers stay as they are. With `dry_run` nothing is written.
+    """
+    diff = Diff()
+    present = pipeline_uuids(root)
+    told = dict(Pipeline.objects.values_list("uuid", "trigger_problems"))
+    # With the folder of a pipeline, the entries of its triggers have gone.
+    for uuid in only or sorted({*present, *(told if prune else ())}):
+        problems: list[dict[str, Any]] = []
+        try:
+            diff.warnings += take_over(root, uuid, moment, diff, prune=prune, dry_run=dry_run, is_urgent=True)
+        except BrokenTriggers as broken:
+            problems = broken.problems
+        diff.problems += problems
+        if not dry_run:
+            tell(uuid, told.get(uuid, []), problems)
+    return diff
+
+
+def tell(uuid: str, told: list[dict[str, Any]], problems: list[dict[str, Any]]) -> None:
+    """Let the pages show what is wrong with a pipeline's file."""
+    if told != problems:
+        Pipeline.objects.filter(uuid=uuid).update(trigger_problems=problems)
 
 
 def forget() -> None:
@@ -102,35 +135,100 @@ def coded_among(uuids: Sequence[str]) -> set[str]:
     return set(rows.values_list("pipeline__uuid", flat=True).distinct())
 
 
-def take_over(root: Path, uuid: str, stamp: Stamp | None, moment: datetime, diff: Diff) -> list[dict[str, Any]]:
-    """Bring the rows of one pipeline in line with its file (None: there is none); return the file's warnings."""
+def take_over(
+    root: Path,
+    uuid: str,
+    moment: datetime,
+    diff: Diff,
+    *,
+    prune: bool = False,
+    dry_run: bool = False,
+    is_urgent: bool = False,
+) -> list[dict[str, Any]]:
+    """Bring the rows of one pipeline in line with its file, if there is one; return the file's warnings.
+
+    Raises `BrokenTriggers`; `Unsettled` if the file changes meanwhile or, unless it `is_urgent`, has just lost entries.
+    """
+    stamp = stamp_of(root / triggers_path(uuid))
     found = read_triggers(root, uuid, secret=secrets.get) if stamp else TriggersFile([], [])
-    created: list[str] = []
-    updated: list[str] = []
+    here = [entry for entry in found.entries if not entry.envs or settings.ENV in entry.envs]
     with transaction.atomic():
-        pipeline = Pipeline.objects.select_for_update().get(uuid=uuid)
-        rows = {row.name: row for row in PipelineSchedule.objects.filter(pipeline=pipeline)}
-        here = [entry for entry in found.entries if not entry.envs or settings.ENV in entry.envs]
-        for entry in here:
-            row = rows.get(entry.name)
-            if row is None:
-                create(pipeline, entry, moment)
-                created.append(f"{uuid}/{entry.name}")
-            elif row.source != Source.CODE or row.source_hash != entry.digest():
-                update(row, entry, moment)
-                updated.append(f"{uuid}/{entry.name}")
-        kept = {entry.name for entry in here}
-        gone = [row for row in rows.values() if row.name not in kept and row.source == Source.CODE and row.source_hash]
-        for row in gone:
-            switch_off(row)
-    diff.created += created
-    diff.updated += updated
-    diff.removed += [f"{uuid}/{row.name}" for row in gone]
-    return found.warnings
+        # Who writes to the file holds a row first: what was read before that is noticed by the second look.
+        rows = PipelineSchedule.objects.select_for_update(of=("self",)).filter(pipeline__uuid=uuid).order_by("pk")
+        planned = plan(uuid, here, list(rows))
+        if stamp_of(root / triggers_path(uuid)) != stamp:
+            raise Unsettled
+        if planned.gone and not is_urgent and is_young(root, uuid, moment):
+            raise Unsettled
+        if planned.faults:
+            raise BrokenTriggers(planned.faults)
+        note(diff, uuid, planned, prune=prune)
+        if not dry_run:
+            carry_out(uuid, planned, moment, prune=prune)
+    return found.warnings + nothing_here(uuid, found.entries, here)
+
+
+def is_young(root: Path, uuid: str, moment: datetime) -> bool:
+    """Say whether the file, or where it is gone its folder, was changed a moment ago."""
+    path = root / triggers_path(uuid)
+    stamp = stamp_of(path) or stamp_of(path.parent)
+    age = moment.timestamp() - stamp.mtime_ns / 1e9 if stamp else -1
+    return 0 <= age < SETTLES_IN.total_seconds()
+
+
+def nothing_here(uuid: str, entries: Sequence[Entry], here: Sequence[Entry]) -> list[dict[str, Any]]:
+    if not entries or here:
+        return []
+    message = f"None of its triggers is for ENV {settings.ENV}."
+    hint = f"Add {settings.ENV} to the envs of those that are to run here."
+    return [FileFault(message, file=triggers_path(uuid), line=entries[0].line, hint=hint).as_problem()]
+
+
+def note(diff: Diff, uuid: str, planned: Plan, *, prune: bool) -> None:
+    for match in planned.matches:
+        name = f"{uuid}/{match.entry.name}"
+        if match.row is None:
+            diff.created.append(name)
+        elif match.is_changed:
+            diff.updated.append(name)
+            diff.changes[name] = changes(match.row, match.entry)
+        else:
+            diff.unchanged += 1
+    diff.removed += [f"{uuid}/{row.name}" for row in (planned.gone + (planned.left_over if prune else []))]
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def carry_out(uuid: str, planned: Plan, moment: datetime, *, prune: bool) -> None:
+    for row in planned.gone + planned.left_over if prune else []:
+        logger.info("the trigger %s/%s is deleted: its entry is gone from triggers.yaml", uuid, row.name)
+        row.delete()
+    for row in [] if prune else planned.gone:
+        logger.info("the trigger %s/%s is switched off: its entry is gone from triggers.yaml", uuid, row.name)
+        switch_off(row)
+    make_room(planned, [] if prune else planned.gone + planned.left_over)
+    for match in planned.matches:
+        if match.row is None:
+            create(Pipeline.objects.get(uuid=uuid), match.entry, moment)
+        elif match.is_changed:
+            update(match.row, match.entry, moment)
+
+
+def make_room(planned: Plan, without_entry: Iterable[PipelineSchedule]) -> None:
+    """Take the names away from rows that are about to get others, or have lost them to an entry."""
+    names = {match.entry.name for match in planned.matches}
+    for match in planned.matches:
+        if match.row is not None and match.row.name != match.entry.name:
+            PipelineSchedule.objects.filter(pk=match.row.pk).update(name=f"→ {match.row.pk}")
+    for row in without_entry:
+        if row.name in names:
+            row.name = f"{row.name[:70]} (removed, {row.pk})"
+            row.save(update_fields=["name", "updated_at"])
 
 
 def create(pipeline: Pipeline, entry: Entry, moment: datetime) -> None:
-    row = PipelineSchedule(pipeline=pipeline, name=entry.name, source=Source.CODE)
+    row = PipelineSchedule(pipeline=pipeline, source=Source.CODE)
     fill(row, entry)
     row.save()
     if entry.is_active:
@@ -152,11 +250,9 @@ def update(row: PipelineSchedule, entry: Entry, moment: datetime) -> None:
 
 
 def fill(row: PipelineSchedule, entry: Entry) -> None:
-    for name in COPIED:
-        setattr(row, name, getattr(entry, name))
-    row.start_time, row.end_time = entry.start_time, entry.end_time
-    row.sla = timedelta(seconds=entry.sla) if entry.sla else None
-    if entry.token:
+    for name, value in values_of(entry).items():
+        setattr(row, name, value)
+    if entry.token:  # without one in the file, the row's stays
         row.token_hash = hash_of(entry.token)
     row.source, row.source_hash = Source.CODE, entry.digest()
 

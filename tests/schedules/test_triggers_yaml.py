@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -11,10 +11,12 @@ from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
+from pipelines import secrets
 from pipelines.models import Pipeline
+from runs.states import RunStatus
 from schedules import scheduler, triggers_yaml
 from schedules.models import PipelineSchedule, Source
-from tests.factories import NOON, make_pipeline, make_schedule
+from tests.factories import NOON, make_pipeline, make_run, make_schedule
 from tests.pipelines.project_on_disk import ProjectOnDisk
 
 pytestmark = pytest.mark.django_db
@@ -91,6 +93,7 @@ def test_an_edited_interval_counts_from_now_and_never_fires_at_once(project: Pro
     diff = triggers_yaml.sync(project.root, NOON + HOUR * 0.9)
 
     assert diff.updated == ["etl/hourly"]
+    assert diff.changes == {"etl/hourly": {"schedule_interval": ("@hourly", "*/10 * * * *")}}
     assert rows()["hourly"].next_due_at == NOON + HOUR
     assert scheduler.tick(NOON + HOUR * 0.9).fired == 0
 
@@ -188,11 +191,11 @@ def test_a_broken_file_changes_nothing_and_is_told_as_long_as_it_is_broken(proje
 
     assert (first.updated, list(rows()), rows()["hourly"].schedule_interval) == ([], ["hourly"], "@hourly")
     assert [problem["line"] for problem in first.problems] == [6]
-    assert first.problems == second.problems == triggers_yaml.problems(project.root, "etl")
+    assert first.problems == second.problems == Pipeline.objects.get().trigger_problems
 
     write(project, file_with(HOURLY))
     assert triggers_yaml.sync(project.root, NOON).problems == []
-    assert triggers_yaml.problems(project.root, "etl") == []
+    assert Pipeline.objects.get().trigger_problems == []
 
 
 def test_entries_for_other_environments_are_left_out(project: ProjectOnDisk) -> None:
@@ -231,3 +234,55 @@ def test_a_pipeline_without_file_costs_no_query_of_its_own(project: ProjectOnDis
         triggers_yaml.sync(project.root, NOON)
 
     assert len(queries) == 2
+
+
+def test_a_secret_that_was_missing_is_found_once_it_is_stored(project: ProjectOnDisk) -> None:
+    write(project, file_with("on demand\n  schedule_type: api\n  token: \"{{ secret_var('key') }}\""))
+    assert "'key' is not stored" in triggers_yaml.sync(project.root, NOON).problems[0]["reason"]
+
+    secrets.put("key", "hush-hush")
+
+    assert triggers_yaml.sync(project.root, NOON).problems == []
+    assert rows()["on demand"].token_matches("hush-hush")
+
+
+def test_a_file_without_an_entry_for_this_environment_is_warned_about(project: ProjectOnDisk) -> None:
+    write(project, file_with(HOURLY + "\n  envs: [prod]", NIGHTLY + "\n  envs: [test]"))
+
+    with override_settings(ENV="dev"):
+        (warning,) = triggers_yaml.sync(project.root, NOON).warnings
+
+    assert (warning["line"], warning["reason"]) == (2, "None of its triggers is for ENV dev.")
+    assert list(rows()) == []
+
+
+@pytest.mark.parametrize("half", ["", "triggers:\n", None])
+def test_what_is_missing_from_a_file_that_has_just_changed_may_be_about_to_come_back(
+    project: ProjectOnDisk, half: str | None
+) -> None:
+    """Editors empty a file before they fill it again; git takes it away first."""
+    write(project, file_with(HOURLY))
+    triggers_yaml.sync(project.root, NOON)
+    path = project.root / PATH
+    if half is None:
+        path.unlink()
+    else:
+        path.write_text(half)
+    changed = datetime.fromtimestamp((path if path.exists() else path.parent).stat().st_mtime, UTC)
+
+    assert triggers_yaml.sync(project.root, changed + timedelta(seconds=0.5)) == triggers_yaml.Diff()
+    assert rows()["hourly"].is_active
+    assert triggers_yaml.sync(project.root, changed + timedelta(seconds=2)).removed == ["etl/hourly"]
+    assert not rows()["hourly"].is_active
+
+
+def test_a_run_goes_on_when_the_entry_of_its_trigger_is_removed(project: ProjectOnDisk) -> None:
+    write(project, file_with(HOURLY))
+    triggers_yaml.sync(project.root, NOON)
+    run = make_run(trigger_id=rows()["hourly"].pk)
+    write(project, file_with())
+
+    triggers_yaml.sync(project.root, NOON)
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.RUNNING
