@@ -144,6 +144,22 @@ class Settings:
         return self.overlap or (Overlap.SKIP if self.skip_if_previous_running else Overlap.ALLOW)
 
 
+def mistakes(raw: Mapping[str, object]) -> list[InvalidSettings]:
+    """Return what is wrong with the JSON of a trigger's settings, one entry for each setting."""
+    found = []
+    for name, read_one in READERS.items():
+        try:
+            read_one(name, raw[name]) if raw.get(name) is not None else None
+        except InvalidSettings as mistake:
+            found.append(mistake)
+    if not found:
+        try:
+            Settings.from_json(raw)
+        except InvalidSettings as mistake:  # settings that contradict each other
+            found.append(mistake)
+    return found
+
+
 READERS: dict[str, Callable[[str, object], Any]] = {
     "skip_if_previous_running": read.flag,
     "overlap": read.one_of(Overlap),

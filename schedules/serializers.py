@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from pipelines.serializers import Instant, JSONObject, Seconds, StrictSerializer, Text, Whole
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType, Source
+from schedules.policies import mistakes
 
 SCHEDULE_STATUSES = [("active", "Fires."), ("inactive", "Paused.")]
 # What people decide about a trigger; everything else about it is ours. The entity tag is made of these.
@@ -56,6 +57,17 @@ class PipelineScheduleSerializer(StrictSerializer):
         # A trigger stays with its pipeline.
         fields["pipeline_uuid"].read_only = self.instance is not None
         return fields
+
+    def validate_settings(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Name every wrong setting, not only the first."""
+        if found := mistakes(value):
+            raise serializers.ValidationError(
+                {
+                    mistake.field.removeprefix("settings."): serializers.ErrorDetail(str(mistake), code=mistake.code)
+                    for mistake in found
+                }
+            )
+        return value
 
 
 class NewScheduleSerializer(PipelineScheduleSerializer):
