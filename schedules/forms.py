@@ -1,7 +1,7 @@
 """The form of a trigger: what people type, handed to `schedules.triggers`, whose refusals land beside the fields."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,60 +9,33 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.http import QueryDict
 
+from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs.forms import JSONObjectField
+from schedules import form_settings
+from schedules.form_fields import TagsField, wall_clock
 from schedules.models import PipelineSchedule, ScheduleType, Source
-from schedules.policies import Settings
+from schedules.plans import draft
+from schedules.policies import mistakes
 from schedules.serializers import entity_tag
-from schedules.timetable import Timetable, parse, read_zone
+from schedules.setting_fields import SettingsFields
+from schedules.timetable import read_zone
 from schedules.triggers import change, create
 
 YEAR = 31_536_000
 SLA_RANGE = "SLA must be a whole number of seconds from 1 to 31 536 000."
-LIMIT_RANGE = "Limit must be at least 1, or empty for no limit."
-TIMEOUT_RANGE = "Time-out must be a whole number of seconds from 1 to 31 536 000."
-# The settings this form shows; the others of a schedule stay as they are.
-SHOWN_SETTINGS = (
-    "skip_if_previous_running",
-    "allow_blocks_to_fail",
-    "create_initial_pipeline_run",
-    "pipeline_run_limit",
-    "on_pipeline_run_limit_reached",
-    "timeout",
-    "timeout_status",
-)
+# Where the form's name of a setting says more than the setting's own.
+SAID = {
+    "pipeline_run_limit": "Limit must be at least 1, or empty for no limit.",
+    "timeout": "Time-out must be a whole number of seconds from 1 to 31 536 000.",
+}
 
 
 class StaleForm(Refusal):
     """Someone else changed the trigger since the form was opened."""
 
 
-def whole(message: str, **options: Any) -> forms.IntegerField:
-    wrong = dict.fromkeys(("invalid", "min_value", "max_value"), message)
-    return forms.IntegerField(required=False, error_messages=wrong, **options)
-
-
-def wall_clock(label: str) -> forms.DateTimeField:
-    """A local time of the schedule's own zone; the zone is put on in `clean`."""
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
-    formats = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"]
-    return NaiveDateTimeField(label=label, required=False, widget=widget, input_formats=formats)
-
-
-class NaiveDateTimeField(forms.DateTimeField):
-    """A date and time without a zone, which Django would take for the server's."""
-
-    default_error_messages = {"invalid": "Use a date and a time, for example 2025-03-02 06:00."}
-
-    def prepare_value(self, value: Any) -> Any:
-        return value
-
-    def to_python(self, value: Any) -> datetime | None:
-        found = super().to_python(value)
-        return found.replace(tzinfo=None) if found else None
-
-
-class ScheduleForm(forms.Form):
+class ScheduleForm(SettingsFields):
     """A new trigger, or (with `schedule`) a change of one."""
 
     pipeline = forms.ChoiceField()
@@ -72,7 +45,11 @@ class ScheduleForm(forms.Form):
     )
     schedule_type = forms.ChoiceField(
         label="Starts by",
-        choices=[(ScheduleType.TIME, "time"), (ScheduleType.API, "API call with a token")],
+        choices=[
+            (ScheduleType.TIME, "time"),
+            (ScheduleType.EVENT, "the end of other pipelines' runs"),
+            (ScheduleType.API, "API call with a token"),
+        ],
         initial=ScheduleType.TIME,
     )
     schedule_interval = forms.CharField(
@@ -102,20 +79,7 @@ class ScheduleForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "placeholder": '{"country": "DE"}'}),
         help_text="A JSON object; every run of this trigger gets these.",
     )
-    skip_if_previous_running = forms.BooleanField(required=False, label="Skip while the previous run is not finished")
-    allow_blocks_to_fail = forms.BooleanField(required=False, label="Go on with other blocks when one fails")
-    create_initial_pipeline_run = forms.BooleanField(required=False, label="Run once as soon as it is switched on")
-    pipeline_run_limit = whole(LIMIT_RANGE, min_value=1, max_value=1_000_000, label="Runs at a time, at most")
-    on_pipeline_run_limit_reached = forms.ChoiceField(
-        required=False, label="At the limit", choices=[("skip", "skip the moment"), ("wait", "wait for room")]
-    )
-    timeout = whole(TIMEOUT_RANGE, min_value=1, max_value=YEAR, label="Time-out (seconds)")
-    timeout_status = forms.ChoiceField(
-        required=False,
-        label="After the time-out the run is",
-        choices=[("failed", "failed"), ("cancelled", "cancelled")],
-    )
-    sla = whole(SLA_RANGE, min_value=1, max_value=YEAR, label="SLA (seconds)")
+    tags = TagsField(required=False, help_text="Words, with commas between them.")
     is_active = forms.BooleanField(required=False, initial=True, label="Active")
     tag = forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -130,10 +94,9 @@ class ScheduleForm(forms.Form):
         super().__init__(data, initial=(values_of(schedule) if schedule else {}) | initial)
         self.schedule = schedule
         self.is_stale = False
-        choice = self.fields["pipeline"]
-        assert isinstance(choice, forms.ChoiceField)
-        choice.choices = [(uuid, uuid) for uuid in ([schedule.pipeline.uuid] if schedule else pipelines)]
-        choice.error_messages["invalid_choice"] = "There is no pipeline named %(value)s."
+        self.offer("pipeline", [schedule.pipeline.uuid] if schedule else pipelines)
+        followed = self.initial.get("after_pipelines") or []
+        self.offer("after_pipelines", dict.fromkeys([*pipelines, *followed]))
         for name in ("start_time", "end_time"):
             self.fields[name].help_text = "In the zone above; may stay empty."
         for field in self.fields.values():
@@ -141,32 +104,58 @@ class ScheduleForm(forms.Form):
                 kind = "form-select" if isinstance(field, forms.ChoiceField) else "form-control"
                 field.widget.attrs["class"] = f"{kind} {field.widget.attrs.get('class', '')}".strip()
 
+    def offer(self, name: str, uuids: Iterable[str]) -> None:
+        choice = self.fields[name]
+        assert isinstance(choice, forms.ChoiceField)
+        choice.choices = [(uuid, uuid) for uuid in uuids]
+        choice.error_messages["invalid_choice"] = "There is no pipeline named %(value)s."
+
     def clean(self) -> dict[str, Any]:
+        self.put_zone_on()
+        found = self.cleaned_data
+        sla = found.get("sla")
+        if sla is not None and not (isinstance(sla, int) and 1 <= sla <= YEAR):
+            self.add_error("sla", SLA_RANGE)
+        for mistake in mistakes(form_settings.settings_of(found, self.stored_settings)):
+            name = form_settings.field_of(mistake.field)
+            self.add_error(name if name in self.fields else None, SAID.get(name, str(mistake)))
+        if found.get("schedule_type") == ScheduleType.EVENT and self.must_follow and not found.get("after_pipelines"):
+            self.add_error("after_pipelines", "Choose the pipelines whose runs it follows.")
+        return found
+
+    def put_zone_on(self) -> None:
+        """Read the times as local ones of the trigger's zone."""
         found = self.cleaned_data
         try:
             zone = read_zone(found.get("timezone", "UTC"))
         except Refusal as refusal:
             self.add_error("timezone", str(refusal))
-            return found
+            return
         for name in ("start_time", "end_time"):
             if wall := found.get(name):
                 found[name] = instant_of(wall, zone)
                 back = found[name].astimezone(zone)
                 if back.replace(tzinfo=None) != wall:
                     self.add_error(name, f"{wall:%H:%M} does not exist in {zone.key} on that day; use {back:%H:%M}.")
-        return found
+
+    @property
+    def stored_settings(self) -> Mapping[str, Any]:
+        return self.schedule.settings if self.schedule else {}
+
+    @property
+    def must_follow(self) -> bool:
+        """A trigger that is started by events alone follows no pipeline, and may stay so."""
+        was_event = self.schedule is not None and self.schedule.schedule_type == ScheduleType.EVENT
+        return "after" in self.stored_settings or not was_event
 
     def save(self, moment: datetime) -> tuple[PipelineSchedule, str] | None:
         """Make or change the trigger; return it and a new token, or None when it was refused (see the errors)."""
         try:
             if self.schedule is None:
                 pipeline, is_active = self.cleaned_data["pipeline"], self.cleaned_data["is_active"]
-                return create(
-                    pipeline, self.fields_of_trigger({}), is_active=is_active, source=Source.UI, moment=moment
-                )
+                return create(pipeline, self.fields_of_trigger(), is_active=is_active, source=Source.UI, moment=moment)
             self.check_not_stale(self.schedule)
-            fields = self.fields_of_trigger(self.schedule.settings)
-            change(self.schedule, fields, is_active=self.cleaned_data["is_active"], moment=moment)
+            change(self.schedule, self.fields_of_trigger(), is_active=self.cleaned_data["is_active"], moment=moment)
             return self.schedule, ""
         except StaleForm as stale:
             assert self.schedule is not None
@@ -175,7 +164,7 @@ class ScheduleForm(forms.Form):
             self.data = {**{name: self.data[name] for name in self.data}, "tag": entity_tag(self.schedule)}
             return None
         except Refusal as refusal:
-            name = refusal.field.removeprefix("settings.").partition(".")[0]
+            name = form_settings.field_of(refusal.field)
             self.add_error(name if name in self.fields else None, str(refusal))
             return None
 
@@ -187,43 +176,39 @@ class ScheduleForm(forms.Form):
                 code="stale",
             )
 
-    def fields_of_trigger(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def draft(self) -> PipelineSchedule:
+        """Return what would be saved, as far as it is right; nothing is. A wrong rule is in it as it was typed."""
+        fields = self.fields_of_trigger()
+        for name in ("schedule_interval", "timezone"):
+            if name in self.errors:
+                fields[name] = self.data.get(name, "")[:300]
+        found = draft(self.schedule, fields, is_active=self.cleaned_data.get("is_active", False))
+        if self.schedule is None:
+            chosen = Pipeline.objects.filter(uuid=self.cleaned_data.get("pipeline", "")).first()
+            found.pipeline_id = chosen.pk if chosen else 0
+        return found
+
+    def fields_of_trigger(self) -> dict[str, Any]:
+        """Return what was typed as fields of the model; what is wrong is left out."""
         found = self.cleaned_data
-        is_timed = found["schedule_type"] == ScheduleType.TIME
-        plain = Settings()
-        shown = {name: found[name] for name in SHOWN_SETTINGS if found[name] not in ("", getattr(plain, name))}
-        others = {name: value for name, value in settings.items() if name not in SHOWN_SETTINGS}
+        kind = found.get("schedule_type", ScheduleType.TIME)
         return {
-            "name": found["name"],
-            "description": found["description"],
-            "schedule_type": found["schedule_type"],
-            "schedule_interval": found["schedule_interval"].strip() if is_timed else "",
-            "timezone": found["timezone"],
-            "start_time": found["start_time"],
-            "end_time": found["end_time"],
-            "variables": found["variables"],
-            "sla": timedelta(seconds=found["sla"]) if found["sla"] else None,
-            "settings": others | shown,
+            **{name: found.get(name, "") for name in ("name", "description")},
+            "tags": found.get("tags", []),
+            "schedule_type": kind,
+            "schedule_interval": found.get("schedule_interval", "").strip() if kind == ScheduleType.TIME else "",
+            "timezone": found.get("timezone", "UTC"),
+            "start_time": found.get("start_time"),
+            "end_time": found.get("end_time"),
+            "variables": found.get("variables", {}),
+            "sla": timedelta(seconds=found["sla"]) if found.get("sla") else None,
+            "settings": form_settings.settings_of(found, self.stored_settings),
         }
 
 
 def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
     """Return when a wall clock shows this in a zone: the first time, or, for a missing time, after the gap."""
     return wall.replace(tzinfo=zone).astimezone(UTC)
-
-
-def typed_timetable(typed: QueryDict) -> Timetable:
-    """Read the rule in an unfinished form, without times that make no sense yet; raises `InvalidSchedule`."""
-    zone = typed.get("timezone", "")[:100] or "UTC"
-    limits: dict[str, datetime | None] = {}
-    for name in ("start_time", "end_time"):
-        try:
-            wall = ScheduleForm.base_fields[name].clean(typed.get(name, ""))
-        except forms.ValidationError:
-            wall = None
-        limits[name] = instant_of(wall, read_zone(zone)) if wall else None
-    interval = typed.get("schedule_interval", "")[:300]
-    return parse(interval, zone, start=limits["start_time"], end=limits["end_time"])
 
 
 def values_of(schedule: PipelineSchedule) -> dict[str, Any]:
@@ -233,10 +218,10 @@ def values_of(schedule: PipelineSchedule) -> dict[str, Any]:
         name: moment.astimezone(zone).replace(tzinfo=None) if (moment := getattr(schedule, name)) else None
         for name in ("start_time", "end_time")
     }
-    same = ("name", "schedule_type", "schedule_interval", "timezone", "description", "is_active")
+    same = ("name", "schedule_type", "schedule_interval", "timezone", "description", "tags", "is_active")
     return {
         **{name: getattr(schedule, name) for name in same},
-        **{name: schedule.settings.get(name) for name in SHOWN_SETTINGS},
+        **form_settings.values_of(schedule.settings),
         **walls,
         "pipeline": schedule.pipeline.uuid,
         "variables": json.dumps(schedule.variables, indent=2, ensure_ascii=False) if schedule.variables else "",

@@ -1,14 +1,15 @@
 from django.urls import path
 
-from schedules import views
+from schedules import form_pages, views
 
 app_name = "schedules"
 urlpatterns = [
     path("", views.index, name="list"),
-    path("new/", views.create, name="create"),
-    path("preview/", views.preview, name="preview"),
+    path("new/", form_pages.create, name="create"),
+    path("preview/", form_pages.preview, name="preview"),
     path("<int:schedule_id>/", views.detail, name="detail"),
-    path("<int:schedule_id>/edit/", views.edit, name="edit"),
+    path("<int:schedule_id>/edit/", form_pages.edit, name="edit"),
+    path("<int:schedule_id>/preview/", form_pages.preview, name="preview"),
     path("<int:schedule_id>/pause/", views.pause, name="pause"),
     path("<int:schedule_id>/resume/", views.resume, name="resume"),
     path("<int:schedule_id>/run/", views.start, name="start"),

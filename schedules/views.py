@@ -1,4 +1,4 @@
-"""The pages of schedules ("triggers"): when they are due, what was decided, and the form that changes them."""
+"""The pages of schedules ("triggers"): when they are due, what was decided, and the buttons that change them."""
 
 from datetime import datetime
 from functools import partial
@@ -9,16 +9,15 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import overview
 from runs.forms import StartForm
 from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
 from schedules import scheduler, timetable, triggers
-from schedules.forms import ScheduleForm, typed_timetable
+from schedules.form_pages import find, in_words, show_token
 from schedules.models import PipelineSchedule, ScheduleType, Source
 
 PAGE, LEDGER, RUNS, UPCOMING = 100, 50, 15, 10
@@ -50,45 +49,6 @@ def index(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, schedule_id: int) -> HttpResponse:
     context = page_of(find(schedule_id), request.GET.get("before"))
     return render(request, "schedules/_detail_live.html" if is_refresh(request) else "schedules/detail.html", context)
-
-
-@require_http_methods(["GET", "POST"])
-def create(request: HttpRequest) -> HttpResponse:
-    if request.method != "POST":
-        return show_form(request, ScheduleForm(pipelines=uuids(), pipeline=request.GET.get("pipeline", "")))
-    form = ScheduleForm(request.POST, pipelines=uuids())
-    saved = form.save(timezone.now()) if form.is_valid() else None
-    if saved is None:
-        return show_form(request, form, status=422)
-    schedule, token = saved
-    if token:
-        return show_token(request, schedule, token)
-    messages.success(request, f"The trigger {schedule.name} is saved.")
-    return redirect("schedules:detail", schedule.pk)
-
-
-@require_http_methods(["GET", "POST"])
-def edit(request: HttpRequest, schedule_id: int) -> HttpResponse:
-    schedule = find(schedule_id)
-    if request.method != "POST":
-        return show_form(request, ScheduleForm(schedule=schedule))
-    form = ScheduleForm(request.POST, schedule=schedule)
-    if not form.is_valid() or form.save(timezone.now()) is None:
-        return show_form(request, form, status=409 if form.is_stale else 422)
-    messages.success(request, f"The trigger {schedule.name} is saved.")
-    return redirect("schedules:detail", schedule_id)
-
-
-@require_GET
-def preview(request: HttpRequest) -> HttpResponse:
-    """The next moments of what is being typed, or what is wrong with it."""
-    context: dict[str, Any] = {"now": timezone.now(), "zone": request.GET.get("timezone", "")[:100] or "UTC"}
-    try:
-        plan = typed_timetable(request.GET)
-        context |= {"words": plan.describe(), "upcoming": plan.upcoming(context["now"], UPCOMING)}
-    except Refusal as refusal:
-        context["problem"] = str(refusal) if request.GET.get("schedule_interval", "").strip() else ""
-    return render(request, "schedules/_upcoming.html", context)
 
 
 @require_POST
@@ -145,13 +105,6 @@ def delete(request: HttpRequest, schedule_id: int) -> HttpResponse:
 # --- what the views show --------------------------------------------------------------------------------------------
 
 
-def find(schedule_id: int) -> PipelineSchedule:
-    schedule = PipelineSchedule.objects.for_list().filter(pk=schedule_id).first() if schedule_id < 2**63 else None
-    if schedule is None:
-        raise Http404(f"There is no trigger {str(schedule_id)[:80]}. It may have been deleted.")
-    return schedule
-
-
 def page_of(schedule: PipelineSchedule, before: str | None) -> dict[str, Any]:
     now = timezone.now()
     ledger = list(schedule.occurrences.ledger(moment_of(before))[: LEDGER + 1])
@@ -178,15 +131,6 @@ def moment_of(text: str | None) -> datetime | None:
     return found if found and found.tzinfo else None
 
 
-def in_words(schedule: PipelineSchedule) -> str:
-    if schedule.schedule_type != ScheduleType.TIME:
-        return f"started by {'an API call' if schedule.schedule_type == ScheduleType.API else 'events'}"
-    try:
-        return schedule.timetable().describe()
-    except Refusal:
-        return schedule.schedule_interval
-
-
 def upcoming(schedule: PipelineSchedule, now: datetime) -> list[timetable.Instant]:
     """Return the next moments, as they would be also for a paused trigger; none for what cannot fire."""
     if schedule.schedule_type != ScheduleType.TIME:
@@ -195,20 +139,6 @@ def upcoming(schedule: PipelineSchedule, now: datetime) -> list[timetable.Instan
         return schedule.timetable().upcoming(now, UPCOMING)
     except Refusal:
         return []
-
-
-def uuids() -> list[str]:
-    return list(Pipeline.objects.present().order_by("uuid").values_list("uuid", flat=True)[:2000])
-
-
-def show_form(request: HttpRequest, form: ScheduleForm, status: int = 200) -> HttpResponse:
-    context = {"form": form, "schedule": form.schedule, "zones": sorted(timetable.zone_names())}
-    return render(request, "schedules/form.html", context, status=status)
-
-
-def show_token(request: HttpRequest, schedule: PipelineSchedule, token: str) -> HttpResponse:
-    url = request.build_absolute_uri(f"/api/pipeline_schedules/{schedule.pk}/pipeline_runs")
-    return render(request, "schedules/token.html", {"schedule": schedule, "token": token, "url": url})
 
 
 def back(request: HttpRequest, schedule: PipelineSchedule) -> HttpResponse:

@@ -40,6 +40,7 @@ STATES = {
     "condition_failed": Look("off", "player-skip-forward", "condition not met"),
     # occurrences
     "started": Look("good", "player-play", "started"),
+    "held": Look("queued", "hand-click", "held"),
     "skipped": Look("off", "player-skip-forward", "skipped"),
     "expired": Look("waiting", "alarm", "expired"),
     "missed": Look("bad", "calendar-off", "missed"),
@@ -261,6 +262,17 @@ def wall(instant: Instant) -> str:
     """Return the local time of an instant with its offset: "Mon 2025-03-03 06:00 +01:00"."""
     offset = instant.local.strftime("%z")
     return f"{instant.local:%a %Y-%m-%d %H:%M} {offset[:3]}:{offset[3:]}"
+
+
+@register.simple_tag
+def yours(instant: Instant) -> SafeString:
+    """Write the time of day of an instant in the viewer's zone; its date only where it differs from the local one."""
+    return format_html(
+        '<time datetime="{}" data-style="beside" data-day="{}">{}</time>',
+        instant.utc.isoformat().replace("+00:00", "Z"),
+        instant.local.date(),
+        utc_clock(instant),
+    )
 
 
 @register.filter

@@ -200,13 +200,14 @@ def test_a_change_of_the_rule_plans_again(page: Client) -> None:
     assert schedule.next_due_at < far
 
 
-def test_settings_that_the_form_does_not_show_stay(page: Client) -> None:
-    schedule = make_schedule(settings={"retry_config": {"retries": 2}, "timeout": 60})
+def test_settings_that_the_form_does_not_know_stay(page: Client) -> None:
+    settings = {"invite": ["x"], "retry_config": {"retries": 2, "on": "x"}}
+    schedule = make_schedule(settings={**settings, "timeout": 60})
 
     page.post(f"/schedules/{schedule.pk}/edit/", opened(page, schedule) | {"timeout": ""})
 
     schedule.refresh_from_db()
-    assert schedule.settings == {"retry_config": {"retries": 2}}
+    assert schedule.settings == settings
 
 
 def test_a_form_opened_before_someone_elses_change_overwrites_nothing(page: Client) -> None:
@@ -252,47 +253,3 @@ def test_a_trigger_written_in_code_is_not_changed(page: Client) -> None:
     assert answer.status_code == 422
     assert "triggers.yaml" in text_of(answer)
     assert schedule.name == "daily"
-
-
-# --- preview ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_preview_says_the_rule_in_words_and_the_next_ten_times(page: Client) -> None:
-    text = text_of(page.get("/schedules/preview/?schedule_interval=0+6+*+*+*&timezone=Europe/Berlin"))
-
-    assert "at 06:00 every day" in text
-    assert text.count("<tr>") == 11
-
-
-def test_the_preview_begins_at_the_start_that_is_typed(page: Client) -> None:
-    query = "schedule_interval=@daily&timezone=Asia/Tokyo&start_time=2090-05-05T00:00&end_time=2090-05-06T00:00"
-
-    text = text_of(page.get(f"/schedules/preview/?{query}"))
-
-    assert "2090-05-05 00:00 +09:00" in text
-    assert "05-04 15:00" in text
-    assert text.count("<tr>") == 3
-
-
-def test_a_start_that_is_half_typed_does_not_disturb_the_preview(page: Client) -> None:
-    text = text_of(page.get("/schedules/preview/?schedule_interval=@daily&timezone=UTC&start_time=20"))
-
-    assert text.count("<tr>") == 11
-
-
-@pytest.mark.parametrize(
-    ("query", "words"),
-    [
-        ("schedule_interval=61+*+*+*+*&timezone=UTC", "61 is outside"),
-        ("schedule_interval=@daily&timezone=Europe/Berln", "Did you mean Europe/Berlin?"),
-        ("schedule_interval=&timezone=UTC", "Type when it should run"),
-        ("", "Type when it should run"),
-        ("schedule_interval=%00&timezone=%00", "note-error"),
-        ("schedule_interval=" + "9" * 5000, "note-error"),
-    ],
-)
-def test_the_preview_of_what_is_wrong_says_so(page: Client, query: str, words: str) -> None:
-    answer = page.get(f"/schedules/preview/?{query}")
-
-    assert answer.status_code == 200
-    assert words in text_of(answer)

@@ -23,6 +23,7 @@ function relative(at, now) {
 
 const styles = {
   ago: relative,
+  beside: (at, now, element) => `${day(at) === element.dataset.day ? "" : `${day(at).slice(5)} `}${clock(at).slice(0, 5)}`,
   clock: (at) => `${day(at)} ${clock(at)}`,
   time: (at, now) => (day(at) === day(new Date(now)) ? clock(at) : `${day(at)} ${clock(at)}`),
 };
@@ -36,11 +37,12 @@ export function showTimes() {
   const now = Date.now();
   for (const element of document.querySelectorAll("time[data-style]")) {
     const at = new Date(element.dateTime);
-    put(element, styles[element.dataset.style](at, now));
+    put(element, styles[element.dataset.style](at, now, element));
     const utc = at.toISOString().replace("T", " ").replace(".000Z", "").replace("Z", "");
     const title = `${day(at)} ${clock(at)} ${zone}\n${utc} UTC`;
     if (element.title !== title) element.title = title;
   }
+  for (const element of document.querySelectorAll("[data-zone]")) put(element, zone);
   for (const element of document.querySelectorAll("[data-since]"))
     put(element, duration((now - new Date(element.dataset.since)) / 1000));
 }
