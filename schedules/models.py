@@ -259,6 +259,15 @@ class IntervalType(models.TextChoices):
     CUSTOM = "custom"  # `interval_units` are seconds
 
 
+class BackfillQuerySet(models.QuerySet["Backfill"]):
+    def open(self) -> Self:
+        """Those that may still start runs, now or when they are resumed."""
+        return self.filter(completed_at=None, cancelled_at=None)
+
+    def for_list(self) -> Self:
+        return self.select_related("pipeline", "schedule").order_by("-id")
+
+
 class Backfill(models.Model):
     """Slots of the past to be run: one occurrence each. Its state is told by its timestamps."""
 
@@ -283,8 +292,17 @@ class Backfill(models.Model):
     paused_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)  # its last run ended, however
+    failed_at = models.DateTimeField(null=True, blank=True)  # likewise, and a run of it failed
+    # Repeating an accepted request gives the same backfill.
+    idempotency_key = models.CharField(max_length=400, null=True, blank=True)
+    request_digest = models.CharField(max_length=64, blank=True)
+
+    objects = BackfillQuerySet.as_manager()
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["idempotency_key"], name="a_repeated_request_is_one_backfill"),
+        ]
         indexes = [
             # scheduler: backfills that may have ended
             models.Index(
@@ -293,7 +311,14 @@ class Backfill(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return f"backfill {self.pk}"
+
+    @property
+    def state(self) -> str:
+        """initial, running, paused, completed, failed or cancelled."""
+        if self.cancelled_at or self.completed_at:
+            return "cancelled" if self.cancelled_at else "failed" if self.failed_at else "completed"
+        return "paused" if self.paused_at else "running" if self.started_at else "initial"
 
 
 class Decision(models.TextChoices):

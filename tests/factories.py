@@ -11,9 +11,10 @@ from pipelines.graph import Block, build
 from pipelines.models import Pipeline, PipelineVersion
 from runs.models import BlockRun, Origin, PipelineRun, Worker, WorkerKind
 from runs.states import BlockStatus, RunStatus
-from schedules.models import PipelineSchedule
+from schedules.models import Backfill, IntervalType, PipelineSchedule
 
 NOON = datetime(2025, 3, 2, 12, tzinfo=UTC)
+FEBRUARY = datetime(2025, 2, 1, tzinfo=UTC)
 CHAIN: tuple[tuple[str, ...], ...] = (("load",), ("clean", "load"), ("save", "clean"))
 
 
@@ -75,6 +76,13 @@ def make_schedule(pipeline: Pipeline | None = None, **fields: Any) -> PipelineSc
     pipeline = pipeline or Pipeline.objects.filter(uuid="etl").first() or make_pipeline()
     defaults = {"name": "daily", "schedule_interval": "@daily", "is_active": True}
     return PipelineSchedule.objects.create(pipeline=pipeline, **defaults | fields)
+
+
+def make_backfill(pipeline: Pipeline | None = None, **fields: Any) -> Backfill:
+    """A backfill that is not stored yet: the first five days of February 2025, unless said otherwise."""
+    pipeline = pipeline or Pipeline.objects.filter(uuid="etl").first() or make_pipeline()
+    defaults = {"interval_type": IntervalType.DAY, "start_at": FEBRUARY, "end_at": FEBRUARY.replace(day=5)}
+    return Backfill(pipeline=pipeline, **defaults | fields)
 
 
 def make_worker(kind: WorkerKind = WorkerKind.WORKER, **fields: Any) -> Worker:
