@@ -31,6 +31,32 @@ CHANGEABLE = ("name", "run_limit", "priority")
 # --- planned --------------------------------------------------------------------------------------------------------
 
 
+def draft(pipeline: Pipeline, schedule: PipelineSchedule | None, fields: Mapping[str, Any]) -> Backfill:
+    """Return a backfill as it was asked for, not stored and not checked.
+
+    What `fields` leave out comes from the trigger, if there is one: its moments and its zone; else days, in UTC.
+    """
+    interval, zone = (IntervalType.SCHEDULE, schedule.timezone) if schedule else (IntervalType.DAY, "UTC")
+    given = {name: value for name, value in fields.items() if value not in (None, "")}
+    return Backfill(
+        pipeline=pipeline, schedule=schedule, **{"interval_type": interval.value, "timezone": zone, **given}
+    )
+
+
+def find_schedule(pipeline: Pipeline, **wanted: Any) -> PipelineSchedule:
+    """Return the pipeline's trigger with this `name` or `pk`; refuse with the names that there are."""
+    found = pipeline.schedules.select_related("pipeline").filter(**wanted).first()
+    if found is None:
+        names = ", ".join(pipeline.schedules.order_by("name").values_list("name", flat=True)[:20])
+        raise Refusal(
+            f"The pipeline {pipeline.uuid} has no trigger {ascii(str(next(iter(wanted.values())))[:80])}.",
+            field="schedule",
+            hint=f"It has: {names}." if names else "It has none.",
+            code="unknown_schedule",
+        )
+    return found
+
+
 def plan(backfill: Backfill, moment: datetime) -> Plan:
     """Return every slot of a backfill that is not stored yet, and its state; writes nothing.
 
