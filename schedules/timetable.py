@@ -10,17 +10,21 @@ import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache, cached_property
 from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
 
-from schedules.clock_changes import DEFAULT, DstRule, Found, Missing, Repeated, next_elastic, next_fixed
+from schedules import opening
+from schedules.active_hours import Hours, next_within, within
+from schedules.clock_changes import DEFAULT, DstRule, Missing, Repeated, Rule, instant_of, next_elastic, next_fixed
 from schedules.clock_notes import Bite, bites, note_of
 from schedules.cron_fields import LONGEST, Cron, InvalidSchedule, read_cron, shown
 from schedules.cron_words import describe_cron
+from schedules.day_rules import DayRule
 from schedules.intervals import BEGINNING, Interval, read_interval
 from schedules.local_times import Dates, read_dates
+from schedules.moved_days import MovedSteps, MovedTimes
 from schedules.recurrence_text import read_recurrence
 from schedules.recurrence_words import describe_recurrence
 from schedules.recurrences import Recurrence
@@ -44,11 +48,19 @@ class Instant:
     nominal: datetime  # naive; differs from `local` when that time was missing
     is_elastic: bool = False
     dst: DstRule = DEFAULT
+    hit: str = ""  # why its calendar keeps it from running, for example "Christmas Day (de_holidays)"
+    moved: str = ""  # whence its calendar moved it: "moved from 2025-12-25 (Christmas Day)"
 
     @property
     def note(self) -> str | None:
-        """What a clock change did to this moment, in words, or None."""
-        return note_of(self.local, self.nominal, is_elastic=self.is_elastic, dst=self.dst)
+        """What a calendar and a clock change did to this moment, in words, or None."""
+        change = note_of(self.local, self.nominal, is_elastic=self.is_elastic, dst=self.dst)
+        return " ".join(filter(None, [self.moved and f"M{self.moved[1:]}.", change])) or None
+
+    @property
+    def remark(self) -> str | None:
+        """All that there is to say about a moment that lies ahead: the note, and why it will be skipped."""
+        return " ".join(filter(None, [self.hit and f"Will be skipped: {self.hit}.", self.note])) or None
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,8 @@ class Timetable:
     start: datetime | None = None
     end: datetime | None = None
     dst: DstRule = DEFAULT
+    hours: Hours | None = None  # there are no moments outside these
+    days: DayRule | None = None  # a calendar: moments on its hits are skipped or moved
 
     def next_after(self, moment: datetime) -> Instant | None:
         """Return the first instant strictly after `moment`, or None when there is none within fifty years."""
@@ -93,24 +107,72 @@ class Timetable:
     def after(self, moment: datetime) -> Iterator[Instant]:
         """Yield the instants strictly after `moment`, in order."""
         moment = moment.astimezone(UTC)
-        if self.kind is Kind.ONCE and self.start and moment < self.start:
-            yield self.at(self.start)
+        if (once := self.once) and moment < once.utc:
+            yield once
         if self.start and moment < self.start:
             moment = self.start.astimezone(UTC) - timedelta(microseconds=1)
-        while (found := self.find(moment)) and (self.end is None or found[0] <= self.end):
-            moment, nominal = found
-            yield Instant(moment, moment.astimezone(self.zone), nominal, self.is_elastic, self.dst)
+        while (found := self.find(moment)) and (self.end is None or found.utc <= self.end):
+            moment = found.utc
+            yield found
 
-    def find(self, moment: datetime) -> Found | None:
-        """Return the next instant that the rule alone has after `moment`, and the local time that it stands for."""
-        if self.rule is None:
-            return None
+    def find(self, moment: datetime) -> Instant | None:
+        """Return the next instant that the rule, the hours and the calendar alone have after `moment`."""
         if isinstance(self.rule, Interval):
-            instant = self.rule.next_after(moment)
-            return (instant, instant.astimezone(self.zone).replace(tzinfo=None, fold=0)) if instant else None
-        if self.rule.is_elastic:
-            return next_elastic(self.rule, self.zone, moment)
-        return next_fixed(self.rule, self.zone, moment, self.dst)
+            return self.find_step(self.rule, moment)
+        if self.times is None:
+            return None
+        if self.times.is_elastic:
+            found = next_elastic(self.times, self.zone, moment)
+        else:
+            found = next_fixed(self.times, self.zone, moment, self.dst)
+        return self.instant(*found) if found else None
+
+    def find_step(self, interval: Interval, moment: datetime) -> Instant | None:
+        if self.steps:
+            step = self.steps.next_after(moment)
+            return self.instant(step.utc, step.nominal, step.source) if step else None
+        found = next_within(interval, self.zone, self.hours, moment) if self.hours else interval.next_after(moment)
+        return self.at(found) if found else None
+
+    @cached_property
+    def times(self) -> Rule | None:
+        """The local times of cron, an RRULE or dates, with what the hours and the calendar make of them."""
+        if self.rule is None or isinstance(self.rule, Interval):
+            return None
+        rule = within(self.rule, self.hours) if self.hours else self.rule
+        return MovedTimes(rule, self.days) if self.days and self.days.moves else rule
+
+    @cached_property
+    def steps(self) -> MovedSteps | None:
+        """The steps of an interval, if a calendar moves them."""
+        if not isinstance(self.rule, Interval) or not self.days or not self.days.moves:
+            return None
+        return MovedSteps(self.rule, self.zone, self.hours, self.days)
+
+    @cached_property
+    def once(self) -> Instant | None:
+        """The moment of `@once` with a start."""
+        if self.kind is not Kind.ONCE or self.start is None:
+            return None
+        local = self.start.astimezone(self.zone).replace(tzinfo=None, fold=0)
+        target = self.days.target(local.date()) if self.days and self.days.moves else local.date()
+        if target == local.date():
+            return self.at(self.start)
+        nominal = datetime.combine(target, local.time())
+        utc = instant_of(nominal, self.zone)
+        is_over = utc is None or (self.end is not None and utc > self.end)
+        return None if utc is None or is_over else self.instant(utc, nominal, local.date())
+
+    def instant(self, utc: datetime, nominal: datetime, source: date | None = None) -> Instant:
+        """Return the moment, with what the calendar has to say; `source` is the day that it was moved from."""
+        local = utc.astimezone(self.zone)
+        if self.days is None:
+            return Instant(utc, local, nominal, self.is_elastic, self.dst)
+        if source is None:
+            source = self.times.source_of(nominal) if isinstance(self.times, MovedTimes) else nominal.date()
+        is_moved = source != nominal.date()
+        moved = f"moved from {source} ({self.days.name(source)})" if is_moved else ""
+        return Instant(utc, local, nominal, self.is_elastic, self.dst, self.days.reason(nominal.date()), moved)
 
     @property
     def is_elastic(self) -> bool:
@@ -119,21 +181,35 @@ class Timetable:
 
     def bites(self, after: datetime, until: datetime) -> list[Bite]:
         """Return the changes of the clock in `after` < t <= `until` that move, drop or double a time of this."""
-        if self.rule is None or isinstance(self.rule, Interval):
+        if self.times is None:
             return []
         after, until = max(after, self.start or after), min(until, self.end or until)
-        return list(bites(self.rule, self.zone, self.dst, after, until))
+        return list(bites(self.times, self.zone, self.dst, after, until))
 
     def is_over(self, moment: datetime) -> bool:
         return self.end is not None and moment > self.end
 
     def at(self, moment: datetime) -> Instant:
         """Return any moment as an instant of this schedule: for the kinds that have no rule of instants."""
-        local = moment.astimezone(self.zone)
-        return Instant(moment.astimezone(UTC), local, local.replace(tzinfo=None, fold=0), is_elastic=True)
+        nominal = moment.astimezone(self.zone).replace(tzinfo=None, fold=0)
+        return self.instant(moment.astimezone(UTC), nominal, nominal.date())
+
+    def is_open(self, moment: datetime) -> bool:
+        """Is this within the hours, on a day that is no hit? For `@always_on`, which has no moments to leave out."""
+        return opening.is_open(moment, self.zone, self.hours, self.days)
+
+    def opens_at(self, moment: datetime) -> datetime | None:
+        """Return the first open moment at or after this one, or None when there is none within three years."""
+        return opening.opens_at(moment, self.zone, self.hours, self.days)
 
     def describe(self) -> str:
-        """Return the rule in words, for example "at 06:00 on Monday to Friday"."""
+        """Return the rule in words, for example "at 06:00 on Monday to Friday; skipped on de_holidays"."""
+        words = self.describe_rule()
+        words += f", only {self.hours.describe()}" if self.hours else ""
+        words += f"; {self.days.describe()}" if self.days else ""
+        return words if self.is_elastic else words + choices_in_words(self.dst)
+
+    def describe_rule(self) -> str:
         match self.rule:
             case Cron():
                 words = describe_cron(self.rule)
@@ -146,7 +222,7 @@ class Timetable:
                 words = f"once, at {start:%Y-%m-%d %H:%M}" if start else "once, as soon as it is switched on"
             case _:
                 words = "always on: a new run whenever none is unfinished"
-        return words if self.is_elastic else words + choices_in_words(self.dst)
+        return words
 
 
 MANY = 100_000
@@ -165,8 +241,13 @@ def parse(
     start: datetime | None = None,
     end: datetime | None = None,
     dst: DstRule = DEFAULT,
+    hours: tuple[time, time] | None = None,
+    days: DayRule | None = None,
 ) -> Timetable:
-    """Read a schedule as typed; raise `InvalidSchedule` naming the field, what is wrong and what would be right."""
+    """Read a schedule as typed; raise `InvalidSchedule` naming the field, what is wrong and what would be right.
+
+    `hours` are local times, from (included) and to (excluded); `days` a calendar, read by `day_rules.read_day_rule`.
+    """
     if not isinstance(expression, str):
         raise InvalidSchedule(f"A schedule interval is text; {shown(repr(expression))} is not.")
     place = read_zone(zone)
@@ -183,7 +264,8 @@ def parse(
             rule = read_recurrence(expression, place, start, BEGINNING)
         case Kind.DATES:
             rule = read_dates(expression)
-    found = Timetable(expression, place, kind, rule, start, end, dst)
+    found = Timetable(expression, place, kind, rule, start, end, dst, Hours(*hours) if hours else None, days)
+    check_hours(found)
     check_not_always_missing(found)
     return found
 
@@ -209,10 +291,35 @@ BEGINNINGS = re.compile(r"(every|on)(?![a-z])|rrule|freq\s*=", re.IGNORECASE)
 AFTER_THE_TABLES = datetime(2038, 1, 1, tzinfo=UTC)  # from here on a zone's changes are a fixed rule
 
 
+def check_hours(timetable: Timetable) -> None:
+    """Refuse a schedule that never falls within its hours."""
+    hours, rule = timetable.hours, timetable.rule
+    if hours is None:
+        return
+    match rule:
+        case Interval():
+            has_any = next_within(rule, timetable.zone, hours, rule.anchor - timedelta(microseconds=1)) is not None
+        case None:
+            start = timetable.start if timetable.kind is Kind.ONCE else None
+            has_any = start is None or hours.contain(start.astimezone(timetable.zone).time())
+        case _:
+            has_any = (
+                within(rule, hours).first_from(rule.start if isinstance(rule, Recurrence) else BEGINNING) is not None
+            )
+    if not has_any:
+        raise InvalidSchedule(
+            f"This schedule has no moment {hours.describe()}.",
+            hint="Widen the active hours, or choose times within them.",
+            field="settings.active_hours",
+            code="invalid_hours",
+        )
+
+
 def check_not_always_missing(timetable: Timetable) -> None:
     """Refuse a rule whose every time is one that the clocks skip, if skipped times are not made up."""
-    rule, begin = timetable.rule, timetable.start or AFTER_THE_TABLES
-    if timetable.dst.missing is not Missing.SKIPPED or not isinstance(rule, Cron | Recurrence) or timetable.end:
+    rule, begin = timetable.times, timetable.start or AFTER_THE_TABLES
+    is_one = isinstance(timetable.rule, Cron | Recurrence)
+    if timetable.dst.missing is not Missing.SKIPPED or rule is None or not is_one or timetable.end:
         return
     local = begin.astimezone(timetable.zone).replace(tzinfo=None, fold=0)
     if rule.first_from(local.replace(second=0, microsecond=0)) and not timetable.next_after(begin):

@@ -132,7 +132,7 @@ class PipelineScheduleViewSet(mixins.ListModelMixin, Resource):
                 "expression": schedule.schedule_interval,
                 "timezone": schedule.timezone,
                 "description": timetable.describe(),
-                "next": [{"utc": each.utc, "local": each.local.isoformat(), "note": each.note} for each in upcoming],
+                "next": [{"utc": each.utc, "local": each.local.isoformat(), "note": each.remark} for each in upcoming],
             }
         )
 
