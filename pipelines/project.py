@@ -238,6 +238,10 @@ def concurrency_config(entry: Fields) -> dict[str, Any]:
     """Return `concurrency_config` with its limits checked and converted, other keys kept."""
     config = entry.inner("concurrency_config")
     checked: dict[str, Any] = {key: config.integer(key, low=1, high=1_000_000) for key in CONCURRENCY_LIMITS}
+    by_variable = config.inner("run_limit_by_variable")
+    checked["run_limit_by_variable"] = {
+        key: by_variable.integer(key, low=1, high=1_000_000) for key in by_variable.data
+    }
     checked["on_pipeline_run_limit_reached"] = config.choice("on_pipeline_run_limit_reached", ("wait", "skip"), "wait")
     return {**config.data, **{key: value for key, value in checked.items() if config.data.get(key) is not None}}
 

@@ -1,5 +1,6 @@
 """What happened, told after the commit: rows for people and alerts, rings for open pages. The channel layer's door."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +25,14 @@ def note(
     )
 
 
+def note_all(runs: Sequence[PipelineRun], kind: str, moment: datetime, messages: Sequence[str]) -> None:
+    """Write an event row for each of the runs, all at once."""
+    Event.objects.bulk_create(
+        Event(pipeline_run=run, kind=kind, message=message[:500], happened_at=moment)
+        for run, message in zip(runs, messages, strict=True)
+    )
+
+
 def publish_run(run_id: int) -> None:
     """Tell open pages, after the commit, that the run or a block of it changed."""
     transaction.on_commit(lambda: bell.ring("live", f"run {run_id}"))
@@ -37,6 +46,11 @@ def publish_work() -> None:
 def publish_timer() -> None:
     """Tell schedulers, after the commit, that a timer was set that may be nearer than the next they know of."""
     transaction.on_commit(lambda: bell.ring("timers"))
+
+
+def publish_end() -> None:
+    """Tell schedulers, after the commit, that a run ended: something may follow it, or have waited for its place."""
+    transaction.on_commit(lambda: bell.ring("ends"))
 
 
 def publish_log(block_run_id: int, size: int) -> None:

@@ -1,24 +1,26 @@
 """The life of a run: created, advanced block by block, finished or cancelled. Every state change of a run is here."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F
 
-from executors.base import Outcome, Verdict
-from pipelines import catalog
+from executors.base import Outcome
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import admission, events
+from runs.admission import Answer, Door, Gate, NotAdmitted
+from runs.attempts import record
 from runs.models import BlockRun, Origin, PipelineRun, Worker
-from runs.planning import RunSettings, copied_settings, merged_variables, plan_blocks
+from runs.planning import Draft, RunSettings, draft_run
 from runs.readiness import Node, settle
-from runs.retries import delay_before_next
 from runs.states import BLOCK_FINISHED, RUN_FINISHED, BlockStatus, RunStatus
 
 CLAIM_TRIES = 5
+URGENCY = ("priority", "execution_date", "id")
+HELD_AT_MOST = 200
 
 
 def create_run(
@@ -39,14 +41,16 @@ def create_run(
 ) -> PipelineRun:
     """Accept a run: when this returns (and its transaction is committed), the run will happen.
 
-    Raises Refusal for a broken pipeline, an unknown block or executor, variables that are no object; IntegrityError
-    when the idempotency key is taken: the caller then reads the run that has it.
+    Raises Refusal for a broken pipeline, an unknown block or executor, variables that are no object; NotAdmitted when
+    a limit says skip; IntegrityError when the idempotency key is taken: the caller then reads the run that has it.
     """
-    settings = settings or RunSettings()
-    version = catalog.runnable_version(pipeline)
-    run = PipelineRun(
-        pipeline=pipeline,
-        version=version,
+    draft = draft_run(
+        pipeline,
+        settings or RunSettings(),
+        variables,
+        only_block=only_block,
+        skip_sensors=skip_sensors,
+        moment=moment,
         origin=origin,
         execution_date=execution_date or moment,
         interval_end=interval_end,
@@ -54,39 +58,70 @@ def create_run(
         idempotency_key=idempotency_key,
         request_digest=request_digest,
         started_by=started_by,
-        created_at=moment,
-        **copied_settings(version, settings),
-        **merged_variables(version, settings, variables, event),
     )
-    block_runs = plan_blocks(run, version, only_block=only_block, skip_sensors=skip_sensors)
     with transaction.atomic():
-        verdict = admission.may_start(pipeline, version.settings.get("concurrency_config") or {})
-        if verdict.is_open:
-            start_at_once(run, block_runs, moment)
-        run.reason = f"waits: {verdict.reason}" if verdict.reason else ""
-        run.save(force_insert=True)
-        BlockRun.objects.bulk_create(block_runs)
-        events.note(run, "created", moment, run.reason or f"started by {started_by or origin}")
-        events.publish_run(run.pk)
+        gate = Door.open([draft.run], moment).admit(draft.run)
+        if gate.answer is Answer.SKIP:
+            raise NotAdmitted(f"{pipeline.uuid} does not start", gate)
+        cancel_for(draft.run, gate, moment)
+        accept([draft], moment, waits_for=gate.reason)
+    return draft.run
+
+
+def accept(drafts: Sequence[Draft], moment: datetime, *, waits_for: str = "") -> None:
+    """Store admitted runs, any number in three inserts; they start at once unless they have to wait for something."""
+    for draft in drafts:
+        if waits_for:
+            draft.run.reason = f"waits: {waits_for}"[:500]
+        else:
+            start_at_once(draft.run, draft.block_runs, moment)
+    PipelineRun.objects.bulk_create([draft.run for draft in drafts])
+    for draft in drafts:
+        for block_run in draft.block_runs:
+            block_run.pipeline_run_id = draft.run.pk
+    BlockRun.objects.bulk_create([block_run for draft in drafts for block_run in draft.block_runs])
+    events.note_all(
+        [draft.run for draft in drafts],
+        "created",
+        moment,
+        [draft.run.reason or f"started by {draft.run.started_by or draft.run.origin}" for draft in drafts],
+    )
+    if drafts:
+        events.publish_run(drafts[-1].run.pk)  # nobody looks at a new run's own page yet: one ring tells the lists
         events.publish_work()
-    return run
 
 
-def start(run: PipelineRun, moment: datetime) -> bool:
-    """Start a run that had to wait, if it may by now."""
+def cancel_for(run: PipelineRun, gate: Gate, moment: datetime) -> None:
+    """End the runs that have to go before this one may start."""
+    by = f" by {run.trigger_name}" if run.trigger_name else ""
+    for other in PipelineRun.objects.unfinished().filter(pk__in=gate.cancels).order_by("pk"):
+        cancel(other, moment=moment, reason=f"a newer run was started{by} (overlap: cancel_other)")
+
+
+def start_held(pipeline_id: int, moment: datetime) -> int:
+    """Start the runs of a pipeline that had to wait and may start by now, the most urgent first; return how many."""
+    waiting = PipelineRun.objects.filter(pipeline_id=pipeline_id, status=RunStatus.INITIAL)
+    if not waiting.exists():
+        return 0
     with transaction.atomic():
-        run = lock(run.pk)
-        if run.status != RunStatus.INITIAL:
-            return False
-        limits = run.version.settings.get("concurrency_config") or {}
-        if not admission.may_start(run.pipeline, limits, but=run).is_open:
-            return False
-        deadline = moment + run.timeout if run.timeout else None
-        if not run.move_to(RunStatus.RUNNING, started_at=moment, deadline_at=deadline, reason=""):
-            return False
-        events.note(run, "started", moment)
-        if advance(run, moment).queued:
-            events.publish_work()
+        runs = list(waiting.select_related("version").defer("version__files").order_by(*URGENCY)[:HELD_AT_MOST])
+        door = Door.open(runs, moment)
+        return sum(start(run, gate, moment) for run in runs if (gate := door.admit(run, is_new=False)).is_open)
+
+
+def start(run: PipelineRun, gate: Gate, moment: datetime) -> bool:
+    """Start an admitted run that had to wait; False if it was cancelled meanwhile."""
+    run = lock(run.pk)
+    if run.status != RunStatus.INITIAL:
+        return False
+    cancel_for(run, gate, moment)
+    deadline = moment + run.timeout if run.timeout else None
+    if not run.move_to(RunStatus.RUNNING, started_at=moment, deadline_at=deadline, reason=""):
+        return False
+    events.note(run, "started", moment)
+    events.publish_run(run.pk)
+    if advance(run, moment).queued:
+        events.publish_work()
     return True
 
 
@@ -146,16 +181,16 @@ def retry(
 ) -> bool:
     """Run a failed or cancelled run again: its incomplete blocks, all of them, or a block and its descendants.
 
-    False if it is neither. Raises Refusal when the pipeline's limit leaves no room for it now.
+    False if it is neither. Raises NotAdmitted when its limits leave no room for it now.
     """
     with transaction.atomic():
+        gate = Door.open([run], moment, but=run).admit(run)
         run = lock(run.pk)
         if run.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
             return False
-        limits = run.version.settings.get("concurrency_config") or {}
-        if not (verdict := admission.may_start(run.pipeline, limits, but=run)).is_open:
-            hint = "Retry it when one of them is finished."
-            raise Refusal(f"Run {run.pk} cannot start: {verdict.reason}.", hint=hint, code="conflict")
+        if not gate.is_open:
+            raise NotAdmitted(f"Run {run.pk} cannot start again", gate)
+        cancel_for(run, gate, moment)
         chosen = blocks_to_repeat(run, from_block, incomplete)
         for status in BlockStatus:
             if status not in (BlockStatus.INITIAL, BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING):
@@ -228,90 +263,6 @@ def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
         started_at=moment,
         first_started_at=block_run.first_started_at or moment,
     )
-
-
-def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: datetime) -> bool:
-    """Move the block run as its outcome says; False when this attempt may not write any more."""
-    metrics = {**outcome.usage, **({"exit": outcome.exit} if outcome.exit else {})}
-    match outcome.verdict:
-        case Verdict.COMPLETED:
-            output = outcome.result.get("outputs", [])
-            return block_run.move_to(
-                BlockStatus.COMPLETED, completed_at=moment, output=output, metrics=metrics, error={}, reason=""
-            )
-        case Verdict.NOT_YET:
-            return poke_later(run, block_run, metrics, moment)
-        case Verdict.CONDITION_FAILED:
-            return block_run.move_to(BlockStatus.CONDITION_FAILED, completed_at=moment, metrics=metrics)
-        case Verdict.CANCELLED:
-            return block_run.move_to(BlockStatus.CANCELLED, completed_at=moment, metrics=metrics)
-        case Verdict.HANDED_BACK:
-            moved = block_run.move_to(BlockStatus.QUEUED, next_attempt=True, worker_id=None, queued_at=moment)
-            events.publish_work()
-            return moved
-        case Verdict.FENCED:
-            return False
-        case _:
-            return fail_or_retry(run, block_run, outcome, metrics, moment)
-
-
-def poke_later(run: PipelineRun, block_run: BlockRun, metrics: dict[str, Any], moment: datetime) -> bool:
-    """A sensor that is not true yet gives its worker back and looks again later, until its own time-out."""
-    config, since = block_run.config, block_run.first_started_at or moment
-    patience = config.get("poke_timeout")
-    if patience and moment - since >= timedelta(seconds=patience):
-        if config.get("soft_fail"):
-            reason = f"not true within {patience:g} s"
-            return block_run.move_to(BlockStatus.CONDITION_FAILED, completed_at=moment, reason=reason)
-        error = {"type": "SensorTimeout", "message": f"the sensor was not true within {patience:g} s"}
-        return fail(run, block_run, error, metrics, moment)
-    due = moment + timedelta(seconds=config.get("poke_interval") or 60)
-    events.publish_timer()
-    return block_run.move_to(
-        BlockStatus.WAITING,
-        worker_id=None,
-        next_attempt_at=due,
-        pokes=block_run.pokes + 1,
-        metrics=metrics,
-        reason="not true yet; looks again",
-    )
-
-
-def fail_or_retry(
-    run: PipelineRun, block_run: BlockRun, outcome: Outcome, metrics: dict[str, Any], moment: datetime
-) -> bool:
-    """Have a failed attempt wait for the next one, if it has one left; else fail the block. False if fenced."""
-    error = outcome.failure.as_dict() if outcome.failure else {"type": "Failure", "message": "failed"}
-    config = {**run.retry_config, **(block_run.config.get("retry_config") or {})}
-    delay = delay_before_next(config, block_run.retries)
-    if delay is None:
-        return fail(run, block_run, error, metrics, moment)
-    message = f"{block_run.block_uuid}: {error['type']}: {error['message']}"
-    failed_attempt = block_run.attempt
-    moved = block_run.move_to(
-        BlockStatus.WAITING,
-        next_attempt=True,
-        worker_id=None,
-        next_attempt_at=moment + delay,
-        retries=block_run.retries + 1,
-        metrics=metrics,
-        error=error,
-        reason=f"attempt {failed_attempt} failed; tries again",
-    )
-    if moved:
-        events.note(run, "retry", moment, message, block_run=block_run, attempt=failed_attempt, error=error)
-        events.publish_timer()
-    return moved
-
-
-def fail(
-    run: PipelineRun, block_run: BlockRun, error: Mapping[str, str], metrics: dict[str, Any], moment: datetime
-) -> bool:
-    moved = block_run.move_to(BlockStatus.FAILED, completed_at=moment, error=dict(error), metrics=metrics, reason="")
-    if moved:
-        message = f"{block_run.block_uuid}: {error['type']}: {error['message']}"
-        events.note(run, "block_failed", moment, message, block_run=block_run, attempt=block_run.attempt)
-    return moved
 
 
 class Step(NamedTuple):
@@ -399,14 +350,14 @@ def finish_if_done(run: PipelineRun, moment: datetime) -> None:
     reason = f"failed: {', '.join(names)}"[:500] if names else ""
     if run.move_to(status, completed_at=moment, reason=reason, deadline_at=None):
         events.note(run, status, moment, reason)
-        start_waiting(run, moment)
+        make_room(run, moment)
 
 
-def start_waiting(run: PipelineRun, moment: datetime) -> None:
-    """A slot of this pipeline is free: let the next run that waits for one start, after the commit."""
-    waiting = PipelineRun.objects.filter(pipeline_id=run.pipeline_id, status=RunStatus.INITIAL)
-    if next_run := waiting.order_by("priority", "execution_date", "id").first():
-        transaction.on_commit(lambda: start(next_run, moment) and None)
+def make_room(run: PipelineRun, moment: datetime) -> None:
+    """A run ended: let those that waited for its place start, after the commit."""
+    pipeline_id = run.pipeline_id
+    events.publish_end()
+    transaction.on_commit(lambda: start_held(pipeline_id, moment) and None)
 
 
 # --- stopping -------------------------------------------------------------------------------------------------------
@@ -423,7 +374,7 @@ def stop(run: PipelineRun, status: RunStatus, *, moment: datetime, reason: str, 
             return False
         events.note(run, kind, moment, reason, by=by)
         events.publish_run(run.pk)
-        start_waiting(run, moment)
+        make_room(run, moment)
     return True
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from executors import registry
-from pipelines.models import PipelineVersion
+from pipelines import catalog
+from pipelines.models import Pipeline, PipelineVersion
 from pipelines.refusal import Refusal
+from runs.limits import NO_LIMITS, Limits
 from runs.models import BlockRun, PipelineRun
 from runs.readiness import PLAIN_RULES
 from runs.states import RunStatus
@@ -27,6 +29,39 @@ class RunSettings:
     retry_config: Mapping[str, Any] = field(default_factory=dict)
     executor: str | None = None
     priority: int = 0
+    limits: Limits = NO_LIMITS
+    backfill_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A run and its block runs, not stored yet."""
+
+    run: PipelineRun
+    block_runs: list[BlockRun]
+
+
+def draft_run(
+    pipeline: Pipeline,
+    settings: RunSettings,
+    variables: Mapping[str, Any] | None,
+    *,
+    moment: datetime,
+    only_block: str | None = None,
+    skip_sensors: bool = False,
+    **fields: Any,
+) -> Draft:
+    """Make a run of the pipeline's current version; raise Refusal for whatever is wrong with it. Stores nothing."""
+    version = catalog.runnable_version(pipeline)
+    run = PipelineRun(
+        pipeline=pipeline,
+        version=version,
+        created_at=moment,
+        **fields,
+        **copied_settings(version, settings),
+        **merged_variables(version, settings, variables, fields.get("event")),
+    )
+    return Draft(run, plan_blocks(run, version, only_block=only_block, skip_sensors=skip_sensors))
 
 
 def copied_settings(version: PipelineVersion, settings: RunSettings) -> dict[str, Any]:
@@ -41,6 +76,8 @@ def copied_settings(version: PipelineVersion, settings: RunSettings) -> dict[str
         "block_run_limit": limits.get("block_run_limit") or None,
         "executor": known_executor(executor),
         "priority": settings.priority,
+        "limits": settings.limits.as_json(),
+        "backfill_id": settings.backfill_id,
         "timeout": settings.timeout,
         "timeout_status": settings.timeout_status,
         "sla": settings.sla,

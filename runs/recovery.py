@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from runs import bell, events, lifecycle
+from runs import attempts, bell, events, lifecycle
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
 
@@ -50,7 +50,7 @@ def take_back(block_run: BlockRun, moment: datetime) -> bool:
         losses = block_run.losses + 1
         if losses >= settings.LOST_WORKER_ATTEMPTS:
             error = {"type": "WorkerLost", "message": f"its worker died {losses} times while the block ran"}
-            moved = lifecycle.fail(run, block_run, error, {}, moment)
+            moved = attempts.fail(run, block_run, error, {}, moment)
             if moved and lifecycle.advance(run, moment, finished=block_run).queued:
                 events.publish_work()
         else:
@@ -88,11 +88,7 @@ def unstick(moment: datetime) -> int:
 
 
 def start_held(moment: datetime) -> int:
-    """Start runs that waited for a limit and may start now: of each pipeline the most urgent ones."""
-    held = PipelineRun.objects.filter(status=RunStatus.INITIAL)
-    started = 0
-    for pipeline_id in list(held.order_by().values_list("pipeline_id", flat=True).distinct()[:BATCH]):
-        of_pipeline = held.filter(pipeline_id=pipeline_id).order_by("priority", "execution_date", "id")
-        while (run := of_pipeline.first()) and lifecycle.start(run, moment):
-            started += 1
-    return started
+    """Start runs that waited for a limit and may start now: a finish that should have done so may be lost."""
+    held = PipelineRun.objects.filter(status=RunStatus.INITIAL).order_by()
+    pipelines = list(held.values_list("pipeline_id", flat=True).distinct()[:BATCH])
+    return sum(lifecycle.start_held(pipeline_id, moment) for pipeline_id in pipelines)

@@ -3,56 +3,132 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from runs import admission
-from runs.models import PipelineRun
+from pipelines.models import Pipeline
+from runs import admission, lifecycle
+from runs.limits import Answer, Gate, Limits
+from runs.models import Origin, PipelineRun
+from runs.planning import RunSettings, draft_run
 from runs.states import BlockStatus, RunStatus
-from tests.factories import make_pipeline, make_run
+from tests.factories import NOON, make_pipeline, make_run
 
 pytestmark = pytest.mark.django_db
 FAN = [(f"b{number}",) for number in range(6)]
 
 
-@pytest.mark.parametrize(
-    ("limits", "is_open"),
-    [
-        ({}, True),
-        ({"pipeline_run_limit": None}, True),
-        ({"pipeline_run_limit": 3}, True),
-        ({"pipeline_run_limit": 2}, False),
-        ({"pipeline_run_limit": "2"}, False),
-        ({"pipeline_run_limit": 3, "pipeline_run_limit_all_triggers": 2}, False),
-    ],
-)
-def test_a_run_starts_while_there_is_room(limits: dict[str, Any], is_open: bool) -> None:
+LIMITED = {"pipeline_run_limit_all_triggers": 1}
+
+
+def by_hand(pipeline: Pipeline, **fields: Any) -> PipelineRun:
+    defaults: dict[str, Any] = {"moment": NOON, "origin": Origin.MANUAL}
+    return lifecycle.create_run(pipeline, **defaults | fields)
+
+
+@pytest.mark.parametrize("origin", [Origin.MANUAL, Origin.API, Origin.EVENT, Origin.SCHEDULE, Origin.BACKFILL])
+def test_whoever_starts_it_a_run_over_the_limit_waits_and_is_told_why(origin: Origin) -> None:
+    pipeline = make_pipeline(concurrency_config=LIMITED)
+    by_hand(pipeline)
+
+    second = by_hand(pipeline, origin=origin)
+
+    assert second.status == RunStatus.INITIAL
+    assert second.reason == "waits: The limit was reached: 1 run of the pipeline at a time."
+
+
+@pytest.mark.parametrize("origin", [Origin.MANUAL, Origin.API, Origin.EVENT, Origin.SCHEDULE, Origin.BACKFILL])
+def test_where_the_limit_says_skip_nothing_is_kept(origin: Origin) -> None:
+    pipeline = make_pipeline(concurrency_config={**LIMITED, "on_pipeline_run_limit_reached": "skip"})
+    by_hand(pipeline)
+
+    with pytest.raises(admission.NotAdmitted, match="etl does not start: The limit was reached"):
+        by_hand(pipeline, origin=origin)
+
+    assert PipelineRun.objects.count() == 1
+
+
+def test_a_run_is_held_to_what_its_trigger_says_even_after_the_trigger_changed() -> None:
     pipeline = make_pipeline()
-    for _ in range(2):
-        make_run(pipeline)
+    settings = RunSettings(trigger_id=7, limits=Limits(run_limit=1, on_limit="wait"))
+    first, second = by_hand(pipeline, settings=settings), by_hand(pipeline, settings=settings)
 
-    assert admission.may_start(pipeline, limits).is_open is is_open
+    assert lifecycle.start_held(pipeline.pk, NOON) == 0
+    lifecycle.cancel(first, moment=NOON, reason="enough")
+
+    assert lifecycle.start_held(pipeline.pk, NOON) == 1
+    second.refresh_from_db()
+    assert (second.status, second.reason) == (RunStatus.RUNNING, "")
 
 
-def test_only_running_runs_of_the_same_pipeline_count() -> None:
+def test_a_newer_run_ends_the_older_ones_where_its_trigger_says_so() -> None:
     pipeline = make_pipeline()
+    settings = RunSettings(trigger_id=7, trigger_name="often", limits=Limits(overlap="cancel_other"))
+    first, other = by_hand(pipeline, settings=settings), by_hand(pipeline)
+
+    second = by_hand(pipeline, settings=settings)
+
+    first.refresh_from_db()
+    other.refresh_from_db()
+    assert (first.status, second.status, other.status) == ("cancelled", "running", "running")
+    assert first.reason == "a newer run was started by often (overlap: cancel_other)"
+
+
+def test_a_blocked_run_does_not_hold_up_others_behind_it() -> None:
+    pipeline = make_pipeline(concurrency_config={"run_limit_by_variable": {"customer": 1}})
+    runs = [by_hand(pipeline, variables={"customer": name}) for name in ("acme", "acme", "other", "other")]
+    lifecycle.cancel(runs[2], moment=NOON, reason="enough")
+
+    assert lifecycle.start_held(pipeline.pk, NOON) == 1
+
+    assert [PipelineRun.objects.get(pk=run.pk).status for run in runs] == [
+        "running",
+        "initial",
+        "cancelled",
+        "running",
+    ]
+
+
+def test_the_most_urgent_run_goes_first() -> None:
+    pipeline = make_pipeline(concurrency_config=LIMITED)
+    first = by_hand(pipeline)
+    late, urgent = (by_hand(pipeline, settings=RunSettings(priority=priority)) for priority in (0, -1))
+    lifecycle.cancel(first, moment=NOON, reason="enough")
+
+    lifecycle.start_held(pipeline.pk, NOON)
+
+    late.refresh_from_db()
+    urgent.refresh_from_db()
+    assert (late.status, urgent.status) == ("initial", "running")
+
+
+def test_only_runs_of_the_same_pipeline_count() -> None:
     make_run(make_pipeline("other"))
-    for status in (RunStatus.INITIAL, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED):
+    pipeline = make_pipeline(concurrency_config=LIMITED)
+    for status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED):
         make_run(pipeline, status=status)
 
-    assert admission.may_start(pipeline, {"pipeline_run_limit": 1}).is_open
+    assert by_hand(pipeline).status == RunStatus.RUNNING
 
 
-def test_a_run_does_not_stand_in_its_own_way() -> None:
-    run = make_run()
+def test_what_is_not_limited_costs_no_look() -> None:
+    pipeline = make_pipeline()
+    run = draft_run(pipeline, RunSettings(), None, moment=NOON).run
 
-    assert admission.may_start(run.pipeline, {"pipeline_run_limit": 1}, but=run).is_open
+    with CaptureQueriesContext(connection) as queries:
+        assert admission.Door.open([run], NOON).admit(run).is_open
+
+    assert len(queries) == 0
 
 
-def test_who_must_wait_is_told_why() -> None:
-    run = make_run()
+def test_what_is_above_may_hold_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    shut = Gate("window", Answer.WAIT, "Maintenance until 13:00.")
+    monkeypatch.setattr(admission, "HOLDS", [lambda moment: lambda run: shut])
 
-    verdict = admission.may_start(run.pipeline, {"pipeline_run_limit": 1})
+    run = by_hand(make_pipeline())
 
-    assert verdict.reason == "1 of at most 1 runs of etl are running"
+    assert (run.status, run.reason) == ("initial", "waits: Maintenance until 13:00.")
+    assert [gate.name for gate in admission.gates_of(run, NOON, is_new=False)] == ["window", "overlap"]
 
 
 def fan(**fields: Any) -> PipelineRun:

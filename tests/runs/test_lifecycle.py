@@ -338,7 +338,7 @@ def test_a_run_over_the_pipelines_limit_waits_with_its_reason_and_starts_when_a_
     first, second = start(pipeline, now), start(pipeline, now)
     assert (second.status, second.reason) == (
         RunStatus.INITIAL,
-        "waits: 1 of at most 1 runs of etl are running",
+        "waits: The limit was reached: 1 run of each trigger at a time.",
     )
 
     with django_capture_on_commit_callbacks(execute=True):
@@ -396,7 +396,7 @@ def test_a_retry_is_refused_while_the_pipelines_limit_leaves_no_room(now: dateti
     drive(first, now, lambda _: FAILED)
     second = start(pipeline, now)
 
-    with pytest.raises(Refusal, match="1 of at most 1 runs of etl are running"):
+    with pytest.raises(Refusal, match="1 run of each trigger at a time"):
         lifecycle.retry(first, moment=now)
 
     drive(second, now)

@@ -195,6 +195,6 @@ def test_a_retry_that_has_no_room_says_so_on_the_page(page: Client, now: datetim
 
     answer = page.post(f"/runs/{run.pk}/retry/", follow=True)
 
-    assert "1 of at most 1 runs of etl are running" in text_of(answer)
+    assert "1 run of each trigger at a time" in text_of(answer)
     run.refresh_from_db()
     assert run.status == RunStatus.FAILED

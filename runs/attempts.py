@@ -1,0 +1,95 @@
+"""How an attempt at a block ends: completed, failed, to be tried again, to be looked at again. Under the run's lock."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from executors.base import Outcome, Verdict
+from runs import events
+from runs.models import BlockRun, PipelineRun
+from runs.retries import delay_before_next
+from runs.states import BlockStatus
+
+
+def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: datetime) -> bool:
+    """Move the block run as its outcome says; False when this attempt may not write any more."""
+    metrics = {**outcome.usage, **({"exit": outcome.exit} if outcome.exit else {})}
+    match outcome.verdict:
+        case Verdict.COMPLETED:
+            output = outcome.result.get("outputs", [])
+            return block_run.move_to(
+                BlockStatus.COMPLETED, completed_at=moment, output=output, metrics=metrics, error={}, reason=""
+            )
+        case Verdict.NOT_YET:
+            return poke_later(run, block_run, metrics, moment)
+        case Verdict.CONDITION_FAILED:
+            return block_run.move_to(BlockStatus.CONDITION_FAILED, completed_at=moment, metrics=metrics)
+        case Verdict.CANCELLED:
+            return block_run.move_to(BlockStatus.CANCELLED, completed_at=moment, metrics=metrics)
+        case Verdict.HANDED_BACK:
+            moved = block_run.move_to(BlockStatus.QUEUED, next_attempt=True, worker_id=None, queued_at=moment)
+            events.publish_work()
+            return moved
+        case Verdict.FENCED:
+            return False
+        case _:
+            return fail_or_retry(run, block_run, outcome, metrics, moment)
+
+
+def poke_later(run: PipelineRun, block_run: BlockRun, metrics: dict[str, Any], moment: datetime) -> bool:
+    """A sensor that is not true yet gives its worker back and looks again later, until its own time-out."""
+    config, since = block_run.config, block_run.first_started_at or moment
+    patience = config.get("poke_timeout")
+    if patience and moment - since >= timedelta(seconds=patience):
+        if config.get("soft_fail"):
+            reason = f"not true within {patience:g} s"
+            return block_run.move_to(BlockStatus.CONDITION_FAILED, completed_at=moment, reason=reason)
+        error = {"type": "SensorTimeout", "message": f"the sensor was not true within {patience:g} s"}
+        return fail(run, block_run, error, metrics, moment)
+    due = moment + timedelta(seconds=config.get("poke_interval") or 60)
+    events.publish_timer()
+    return block_run.move_to(
+        BlockStatus.WAITING,
+        worker_id=None,
+        next_attempt_at=due,
+        pokes=block_run.pokes + 1,
+        metrics=metrics,
+        reason="not true yet; looks again",
+    )
+
+
+def fail_or_retry(
+    run: PipelineRun, block_run: BlockRun, outcome: Outcome, metrics: dict[str, Any], moment: datetime
+) -> bool:
+    """Have a failed attempt wait for the next one, if it has one left; else fail the block. False if fenced."""
+    error = outcome.failure.as_dict() if outcome.failure else {"type": "Failure", "message": "failed"}
+    config = {**run.retry_config, **(block_run.config.get("retry_config") or {})}
+    delay = delay_before_next(config, block_run.retries)
+    if delay is None:
+        return fail(run, block_run, error, metrics, moment)
+    message = f"{block_run.block_uuid}: {error['type']}: {error['message']}"
+    failed_attempt = block_run.attempt
+    moved = block_run.move_to(
+        BlockStatus.WAITING,
+        next_attempt=True,
+        worker_id=None,
+        next_attempt_at=moment + delay,
+        retries=block_run.retries + 1,
+        metrics=metrics,
+        error=error,
+        reason=f"attempt {failed_attempt} failed; tries again",
+    )
+    if moved:
+        events.note(run, "retry", moment, message, block_run=block_run, attempt=failed_attempt, error=error)
+        events.publish_timer()
+    return moved
+
+
+def fail(
+    run: PipelineRun, block_run: BlockRun, error: Mapping[str, str], metrics: dict[str, Any], moment: datetime
+) -> bool:
+    moved = block_run.move_to(BlockStatus.FAILED, completed_at=moment, error=dict(error), metrics=metrics, reason="")
+    if moved:
+        message = f"{block_run.block_uuid}: {error['type']}: {error['message']}"
+        events.note(run, "block_failed", moment, message, block_run=block_run, attempt=block_run.attempt)
+    return moved
