@@ -6,6 +6,7 @@
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Self
 
 
@@ -74,6 +75,7 @@ class Gate:
     reason: str = ""
     blocker: int | None = None
     cancels: tuple[int, ...] = ()
+    until: datetime | None = None  # when it is known to open
 
     @property
     def is_open(self) -> bool:

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from pipelines.admin import ReadOnlyAdmin
-from schedules import scheduler
+from schedules import firing, scheduler
 from schedules.models import Occurrence, PipelineSchedule
 
 
@@ -19,7 +19,17 @@ class PipelineScheduleAdmin(admin.ModelAdmin[PipelineSchedule]):
     list_filter = ["schedule_type", "is_active", "source"]
     search_fields = ["name", "pipeline__uuid"]
     raw_id_fields = ["pipeline"]
-    readonly_fields = ["last_enabled_at", "next_due_at", "problem", "source", "source_hash", "created_at", "updated_at"]
+    readonly_fields = [
+        "last_enabled_at",
+        "decided_until",
+        "paused_until",
+        "next_due_at",
+        "problem",
+        "source",
+        "source_hash",
+        "created_at",
+        "updated_at",
+    ]
     exclude = ["token_hash"]
     ordering = ["pipeline__uuid", "name", "id"]
 
@@ -27,6 +37,9 @@ class PipelineScheduleAdmin(admin.ModelAdmin[PipelineSchedule]):
         self, request: HttpRequest, obj: PipelineSchedule, form: ModelForm[PipelineSchedule], change: bool
     ) -> None:
         moment = timezone.now()
+        if change:
+            firing.settle(obj.pk, moment)
+            obj.decided_until = moment
         super().save_model(request, obj, form, change)
         if obj.is_active and (not change or "is_active" in form.changed_data):
             obj.resume(moment)

@@ -1,57 +1,120 @@
-"""What becomes of a moment that a schedule was due: start, skip or miss, with the reason. Pure: no Django, no clock.
+"""What becomes of moments that were due: start, skip, miss, hold or expire, and why. Pure: no Django, no clock.
 
-`decide` is given the moments that are due and what still runs, and
-rules on each; nothing here reads or writes anything.
+One function rules on downtime, pauses and edits alike. Whether a moment that is to start may do so now is then for
+`runs.limits` to say, as for every other start.
 """
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
 
-from schedules.policies import Settings
+from schedules.policies import Catchup, Settings
 
-STARTED: Literal["started"] = "started"
-SKIPPED: Literal["skipped"] = "skipped"
-MISSED: Literal["missed"] = "missed"
+# A start within a minute is on time; later than that, the catch-up policy has its say.
+ON_TIME = timedelta(seconds=60)
+
+
+class Verdict(enum.StrEnum):
+    """What was decided; START is a start as far as time goes."""
+
+    START = "started"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    HELD = "held"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True)
+class Due:
+    """A moment of a schedule that has come. `due_at` is when it was to start (jitter, landing time), `hit` the name
+    of the calendar's day that forbids it."""
+
+    utc: datetime
+    due_at: datetime
+    hit: str = ""
 
 
 @dataclass(frozen=True)
 class Ruling:
-    """What was decided about one moment, and why. `blocker_run_id` is the run that stood in the way."""
-
-    decision: Literal["started", "skipped", "missed"]
+    verdict: Verdict
     reason: str = ""
-    blocker_run_id: int | None = None
 
 
-def decide(
-    moments: Sequence[datetime],
+START = Ruling(Verdict.START)
+
+
+def rule(
+    moments: Sequence[Due],
     settings: Settings,
-    unfinished_runs: Sequence[int] = (),
+    now: datetime,
     *,
+    paused_until: datetime | None = None,
     unlisted_since: datetime | None = None,
 ) -> list[Ruling]:
-    """Rule on the overdue `moments` of one schedule, given in order; `unfinished_runs` are its own, oldest first.
+    """Rule on the moments of one schedule that are due and undecided, given in order.
 
-    After downtime the latest moment stands for all: it is started (or skipped), the earlier ones are missed. When
-    there were too many to list, the first one given stands for all those `unlisted_since`.
+    `paused_until`: moments up to then passed while it was switched off. `unlisted_since`: there were too many to
+    list; the first one given stands for all since then.
     """
-    if not moments:
-        return []
-    why = f"Not started in time; of the overdue moments only the latest, {moments[-1]:%Y-%m-%d %H:%M} UTC, is run."
-    missed = [Ruling(MISSED, why)] * (len(moments) - 1)
-    if unlisted_since and missed:
-        missed[0] = Ruling(MISSED, f"{why} This stands for every moment since {unlisted_since:%Y-%m-%d %H:%M} UTC.")
-    return [*missed, decide_latest(settings, unfinished_runs)]
+    late = [due for due in moments if now - due.due_at > ON_TIME and not due.hit]
+    punctual = [due for due in moments if now - due.due_at <= ON_TIME and not due.hit]
+    newest = punctual[-1] if punctual else None
+    overdue = dict(zip(late, catch_up(late, settings, now, paused_until, newest), strict=True))
+    found = [
+        Ruling(Verdict.SKIPPED, f"Calendar: {due.hit}.")
+        if due.hit
+        else expire(due, overdue.get(due, START), settings, now)
+        for due in moments
+    ]
+    if unlisted_since and found:
+        summed = f"{found[0].reason} This stands for every moment since {said(unlisted_since)}."
+        found[0] = Ruling(Verdict.MISSED, summed.strip())
+    return found
 
 
-def decide_latest(settings: Settings, unfinished_runs: Sequence[int]) -> Ruling:
-    if settings.skip_if_previous_running and unfinished_runs:
-        previous = unfinished_runs[-1]
-        return Ruling(SKIPPED, f"The previous run, {previous}, was still running.", previous)
-    limit = settings.pipeline_run_limit
-    if limit is not None and len(unfinished_runs) >= limit:
-        runs = "1 run is" if limit == 1 else f"{limit} runs are"
-        return Ruling(SKIPPED, f"The limit was reached: {runs} allowed at a time.", unfinished_runs[0])
-    return Ruling(STARTED)
+def catch_up(
+    late: Sequence[Due], settings: Settings, now: datetime, paused_until: datetime | None, newest: Due | None
+) -> list[Ruling]:
+    """Rule on moments found late, by the schedule's policy. `newest` is a punctual one that came after them."""
+    wanted = wanted_of(late, settings, now, has_newer=newest is not None)
+    rulings = []
+    for due in late:
+        paused = paused_until is not None and due.utc <= paused_until
+        why = f"Paused until {said(paused_until)}." if paused and paused_until else "Not started in time."
+        if due in wanted:
+            verdict = Verdict.HELD if settings.catchup is Catchup.HOLD else Verdict.START
+            rulings.append(Ruling(verdict, f"{why} Catch-up: {settings.catchup}."))
+        elif now - due.due_at > settings.catchup_window:
+            rulings.append(Ruling(Verdict.MISSED, f"{why} Older than the catch-up window, {settings.catchup_window}."))
+        elif settings.catchup is Catchup.NONE:
+            rulings.append(Ruling(Verdict.MISSED, f"{why} Catch-up: none."))
+        elif settings.catchup is Catchup.LATEST:
+            latest = said((newest or late[-1]).utc)
+            rulings.append(Ruling(Verdict.MISSED, f"{why} Of the overdue moments only the latest, {latest}, is run."))
+        else:
+            rulings.append(Ruling(Verdict.MISSED, f"{why} More than {settings.catchup_max} moments were overdue."))
+    return rulings
+
+
+def wanted_of(late: Sequence[Due], settings: Settings, now: datetime, *, has_newer: bool) -> set[Due]:
+    """Return the late moments that are still wanted."""
+    fresh = [due for due in late if now - due.due_at <= settings.catchup_window]
+    match settings.catchup:
+        case Catchup.LATEST:
+            return set() if has_newer else set(fresh[-1:])
+        case Catchup.ALL | Catchup.HOLD:
+            return set(fresh[-settings.catchup_max :])
+    return set()
+
+
+def expire(due: Due, ruling: Ruling, settings: Settings, now: datetime) -> Ruling:
+    """Refuse a start whose deadline has passed."""
+    deadline = settings.start_deadline
+    if ruling.verdict is not Verdict.START or deadline is None or now <= due.due_at + deadline:
+        return ruling
+    return Ruling(Verdict.EXPIRED, f"Not started within {deadline} of {said(due.due_at)}.")
+
+
+def said(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,48 +1,32 @@
-"""What is due now, a batch at a time: decided, written into the ledger, started. One transaction per batch.
+"""What is due now, a batch at a time: decided, started, written into the ledger. One transaction per batch.
 
-The occurrence's unique constraint makes a double firing impossible: a run is created only for an occurrence that this
-very transaction has written. Row locks (Postgres) or the write lock (SQLite) only keep schedulers out of each other's
-way.
+The ledger's unique constraint makes a double firing impossible: a run is only stored together with its row. Row locks
+(Postgres) or the write lock (SQLite) only keep schedulers out of each other's way.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import OperationalError, transaction
+from django.db import transaction
 
 from pipelines.refusal import Refusal
-from runs import lifecycle
-from runs.models import Origin, PipelineRun
-from runs.planning import RunSettings
-from schedules.decisions import decide
-from schedules.models import PIPELINE_GONE, Decision, Occurrence, PipelineSchedule
+from runs.models import PipelineRun
+from schedules import forecasts, streaks
+from schedules.accounting import Case, account
+from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.policies import Settings
-from schedules.timetable import Instant, Kind
+from schedules.starting import Queue, start_all
 
 logger = logging.getLogger(__name__)
 BATCH = 200
-LISTED_AT_MOST = 101  # overdue moments of one schedule: the latest and a hundred missed ones
-LOOK_AGAIN = timedelta(seconds=10)  # at an @always_on schedule; also the least time between two of its runs
-TICK = timedelta(microseconds=1)
-
-
-@dataclass
-class Case:
-    """A due schedule on its way through a batch."""
-
-    schedule: PipelineSchedule
-    settings: Settings = field(default_factory=Settings)
-    moments: Sequence[Instant] = ()  # due and undecided, in order
-    following: Instant | None = None  # the first one that is not due yet
-    unlisted_since: datetime | None = None
-    starts_when_idle: bool = False
+NO_LEAD = timedelta(0)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one transaction did. `lag` is how late the latest moments were when they were started."""
+    """What one transaction did. `lag` is how late the latest of the moments that were started was."""
 
     looked_at: int = 0
     fired: int = 0
@@ -56,151 +40,103 @@ def fire_batch(moment: datetime) -> Batch:
             PipelineSchedule.objects.due(moment).claimed().prefetch_related("pipeline__current_version")[:BATCH]
         )
         before = {schedule.pk: (schedule.problem, schedule.is_active) for schedule in schedules}
-        cases = [case for schedule in schedules if (case := look_at(schedule, moment))]
-        claims = claim(cases, unfinished_runs(cases), moment)
-        started = [occurrence for case, occurrence in claims if start(case, occurrence, moment)]
-        refused = [occurrence for _, occurrence in claims if occurrence.decision != Decision.STARTED]
-        # Few columns at a time: bulk_update is the dear part of a batch.
-        Occurrence.objects.bulk_update(started, ["pipeline_run"])
-        Occurrence.objects.bulk_update(refused, ["decision", "reason"])
-        PipelineSchedule.objects.bulk_update(schedules, ["next_due_at"])
-        told = [schedule for schedule in schedules if before[schedule.pk] != (schedule.problem, schedule.is_active)]
-        PipelineSchedule.objects.bulk_update(told, ["problem", "is_active"])
-    lag = max((moment - occurrence.scheduled_for for occurrence in started), default=None)
+        cases = look_at(schedules, moment)
+        rows = undecided(cases)
+        streaks.stop_failing(cases, rows, moment)
+        started = start_all([row for row in rows if row.decision == Decision.STARTED], moment, queue=queue_of(cases))
+        Occurrence.objects.bulk_create(rows)
+        save_plans(schedules, before)
+    lag = max((moment - row.scheduled_for for row in started), default=None)
     return Batch(len(schedules), len(started), lag)
 
 
-def look_at(schedule: PipelineSchedule, moment: datetime) -> Case | None:
-    """Find the due moments of a schedule and set when it is due next; set it aside when that cannot be said."""
-    try:
-        return find_moments(schedule, moment)
-    except Refusal as refusal:
-        set_aside(schedule, str(refusal))
-    except Exception as error:  # one schedule of a batch: the others go on
-        logger.exception("schedule %s could not be read", schedule.pk)
-        set_aside(schedule, f"This schedule could not be read ({type(error).__name__}).")
-    return None
+def look_at(schedules: Sequence[PipelineSchedule], moment: datetime) -> list[Case]:
+    """Find what is due of each schedule and when it is due next; set it aside when that cannot be said."""
+    settings: dict[int, Settings] = {}
+    for schedule in schedules:
+        try:
+            settings[schedule.pk] = schedule.checked_settings()
+        except Refusal as refusal:
+            set_aside(schedule, str(refusal))
+    leads = forecasts.leads(settings)
+    cases = []
+    for schedule in schedules:
+        if schedule.pk not in settings:
+            continue
+        try:
+            cases.append(account(schedule, settings[schedule.pk], moment, leads.get(schedule.pk, NO_LEAD)))
+        except Refusal as refusal:
+            set_aside(schedule, str(refusal))
+        except Exception as error:  # one schedule of a batch: the others go on
+            logger.exception("schedule %s could not be read", schedule.pk)
+            set_aside(schedule, f"This schedule could not be read ({type(error).__name__}).")
+    return cases
 
 
 def set_aside(schedule: PipelineSchedule, problem: str) -> None:
     schedule.next_due_at, schedule.problem = None, problem[:500]
 
 
-def find_moments(schedule: PipelineSchedule, moment: datetime) -> Case:
-    if not schedule.pipeline.is_present:
-        raise Refusal(PIPELINE_GONE)
-    timetable, settings, first = schedule.timetable(), schedule.checked_settings(), schedule.next_due_at
-    assert first is not None
-    schedule.problem = ""
-    if timetable.kind is Kind.ALWAYS_ON:
-        schedule.next_due_at = None if timetable.is_over(moment) else moment + LOOK_AGAIN
-        moments = [] if timetable.is_over(moment) else [timetable.at(moment)]
-        return Case(schedule, settings, moments, starts_when_idle=True)
-    if timetable.kind is Kind.ONCE:
-        schedule.next_due_at, schedule.is_active = None, False
-        return Case(schedule, settings, [timetable.at(first)])
-    following = timetable.next_after(moment)
-    schedule.next_due_at = following.utc if following else None
-    moments = timetable.between(first - TICK, moment, LISTED_AT_MOST)
-    if len(moments) < LISTED_AT_MOST:
-        return Case(schedule, settings, moments, following)
-    return Case(schedule, settings, timetable.latest(first - TICK, moment, LISTED_AT_MOST), following, first)
+def undecided(cases: Sequence[Case]) -> list[Occurrence]:
+    """Return the rows to write: not those of moments in the ledger, nor of what runs while it should be idle."""
+    rows = [row for case in cases for row in case.entries]
+    idle_only = [case.schedule.pk for case in cases if case.starts_when_idle]
+    busy: set[int | None] = set()
+    if idle_only:
+        running = PipelineRun.objects.unfinished().filter(trigger_id__in=idle_only, backfill_id=None)
+        busy = set(running.values_list("trigger_id", flat=True))
+        waiting = Occurrence.objects.filter(schedule__in=idle_only, decision=Decision.WAITING)
+        busy |= set(waiting.values_list("schedule_id", flat=True))
+    rows = [row for row in rows if row.schedule_id not in busy]
+    known: set[tuple[int | None, datetime]] = set()
+    if rows:
+        there = Occurrence.objects.filter(
+            schedule__in={row.schedule_id for row in rows}, scheduled_for__in={row.scheduled_for for row in rows}
+        )
+        known = set(there.values_list("schedule_id", "scheduled_for"))
+    return [row for row in rows if (row.schedule_id, row.scheduled_for) not in known]
 
 
-def unfinished_runs(cases: Sequence[Case]) -> dict[int, list[int]]:
-    """Return the unfinished runs, oldest first, of the schedules whose decision depends on them."""
-    asking = [
+def queue_of(cases: Sequence[Case]) -> Queue:
+    """Look for rows that wait, of the schedules where that makes a difference."""
+    limited = [
         case.schedule.pk
         for case in cases
-        if case.starts_when_idle or case.settings.skip_if_previous_running or case.settings.pipeline_run_limit
+        if case.settings.overlap is not None or case.settings.pipeline_run_limit or case.settings.run_limit_by_variable
     ]
-    found: dict[int, list[int]] = {}
-    if asking:
-        runs = PipelineRun.objects.unfinished().filter(trigger_id__in=asking).order_by("id")
-        for schedule_id, run_id in runs.values_list("trigger_id", "id"):
-            found.setdefault(schedule_id or 0, []).append(run_id)
-    return found
+    return Queue.of(limited)
 
 
-def claim(
-    cases: Sequence[Case], unfinished: Mapping[int, list[int]], moment: datetime
-) -> list[tuple[Case, Occurrence]]:
-    """Write what was decided into the ledger; return the occurrences to start, those that were not there before."""
-    entries: list[Occurrence] = []
-    for case in cases:
-        running = unfinished.get(case.schedule.pk, [])
-        if not (case.starts_when_idle and running):
-            entries += ledger_entries(case, running, moment)
-    to_start = {entry.schedule_id or 0: entry.scheduled_for for entry in entries if entry.decision == Decision.STARTED}
-    if not entries:
-        return []
-    Occurrence.objects.bulk_create(entries, ignore_conflicts=True)
-    written = Occurrence.objects.filter(
-        schedule__in=to_start,
-        scheduled_for__in=set(to_start.values()),
-        decision=Decision.STARTED,
-        decided_at=moment,
-        pipeline_run=None,
+def save_plans(schedules: Sequence[PipelineSchedule], before: dict[int, tuple[str, bool]]) -> None:
+    """Few columns at a time: this is the dear part of a batch."""
+    PipelineSchedule.objects.bulk_update(schedules, ["next_due_at", "decided_until"])
+    told = [schedule for schedule in schedules if before[schedule.pk] != (schedule.problem, schedule.is_active)]
+    if told:
+        PipelineSchedule.objects.bulk_update(told, ["problem", "is_active"])
+
+
+def settle(schedule_id: int, moment: datetime) -> None:
+    """Bring the ledger of a schedule up to now, before it is changed: what was due by its old rule is accounted for.
+
+    Nothing is started here: what is still to run waits for the scheduler. Call it inside the change's transaction.
+    """
+    schedule = (
+        PipelineSchedule.objects.select_for_update(of=("self",))
+        .select_related("pipeline")
+        .filter(pk=schedule_id, schedule_type=ScheduleType.TIME, decided_until__lt=moment)
+        .first()
     )
-    by_schedule = {case.schedule.pk: case for case in cases}
-    return [(by_schedule[row.schedule_id or 0], row) for row in written.order_by("scheduled_for", "id")]
-
-
-def ledger_entries(case: Case, running: Sequence[int], moment: datetime) -> list[Occurrence]:
-    rulings = decide(
-        [instant.utc for instant in case.moments], case.settings, running, unlisted_since=case.unlisted_since
-    )
-    return [
-        Occurrence(
-            pipeline=case.schedule.pipeline,
-            schedule=case.schedule,
-            scheduled_for=instant.utc,
-            local_time=instant.local.isoformat(),
-            decision=ruling.decision,
-            reason=" ".join(filter(None, [ruling.reason, instant.note]))[:500],
-            blocker_run_id=ruling.blocker_run_id,
-            decided_at=moment,
-        )
-        for instant, ruling in zip(case.moments, rulings, strict=True)
-    ]
-
-
-def start(case: Case, occurrence: Occurrence, moment: datetime) -> bool:
-    """Create the occurrence's run; where that is refused, the ledger and the schedule say why."""
-    try:
-        with transaction.atomic():
-            occurrence.pipeline_run = lifecycle.create_run(
-                case.schedule.pipeline,
-                moment=moment,
-                origin=Origin.SCHEDULE,
-                execution_date=occurrence.scheduled_for,
-                interval_end=case.following.utc if case.following else None,
-                settings=run_settings(case.schedule, case.settings),
-            )
-        return True
-    except Refusal as refusal:
-        problem = str(refusal)
-    except OperationalError:
-        raise  # the database, not this schedule
-    except Exception as error:  # likewise
-        logger.exception("the run of schedule %s could not be created", case.schedule.pk)
-        problem = f"The run could not be created ({type(error).__name__})."
-    occurrence.decision, occurrence.reason = Decision.SKIPPED, problem[:500]
-    case.schedule.problem = problem[:500]
-    return False
-
-
-def run_settings(schedule: PipelineSchedule, settings: Settings) -> RunSettings:
-    """Return what a run takes over from its schedule."""
-    if not isinstance(schedule.variables, dict):
-        raise Refusal("Variables must be a JSON object.", field="variables", hint='For example {"day": "2025-03-02"}.')
-    return RunSettings(
-        trigger_id=schedule.pk,
-        trigger_name=schedule.name,
-        variables=schedule.variables,
-        allow_blocks_to_fail=settings.allow_blocks_to_fail,
-        timeout=settings.timeout,
-        timeout_status=settings.timeout_status,
-        sla=schedule.sla,
-        retry_config=settings.retry_config,
-    )
+    if schedule is None:
+        return
+    was_active = schedule.is_active
+    for case in look_at([schedule], moment):
+        rows = [] if case.starts_when_idle else undecided([case])
+        for row in rows:
+            if not was_active and row.decision in (Decision.STARTED, Decision.HELD):
+                row.decision, row.reason = (
+                    Decision.MISSED,
+                    "Paused; then it was saved anew, which makes up for nothing.",
+                )
+            elif row.decision == Decision.STARTED:
+                row.decision, row.reason = Decision.WAITING, f"Due before it was edited. {row.reason}".strip()
+        Occurrence.objects.bulk_create(rows)

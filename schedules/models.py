@@ -14,8 +14,10 @@ from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import events
 from runs.models import Origin
+from schedules import forecasts
 from schedules.policies import Settings
-from schedules.timetable import Kind, Timetable, parse
+from schedules.timetable import Timetable, parse
+from schedules.timing import Timing, steady_jitter
 
 PIPELINE_GONE = "Its pipeline is no longer in the project."
 
@@ -46,6 +48,11 @@ class PipelineScheduleQuerySet(models.QuerySet["PipelineSchedule"]):
         """When the next active schedule is due; may be in the past."""
         planned = self.filter(is_active=True, next_due_at__isnull=False)
         return planned.order_by("next_due_at", "id").values_list("next_due_at", flat=True).first()
+
+    def next_resume(self) -> datetime | None:
+        """When the next pause that has an end is over; may be in the past."""
+        paused = self.filter(paused_until__isnull=False).order_by("paused_until")
+        return paused.values_list("paused_until", flat=True).first()
 
     def claimed(self) -> Self:
         """Hold the rows until the commit; what another scheduler holds is left out."""
@@ -162,47 +169,68 @@ class PipelineSchedule(models.Model):
         """Return the settings; raises `InvalidSettings`."""
         return Settings.from_json(self.settings)
 
-    def pause(self, moment: datetime) -> None:
-        """Switch off: nothing is due any more. Runs under way go on."""
-        self.is_active, self.next_due_at, self.problem = False, None, ""
-        self.save(update_fields=["is_active", "next_due_at", "problem", "updated_at"])
+    def timing(self, lead: timedelta = timedelta(0)) -> Timing:
+        """Return what says when this is due; `lead` is how long before a landing time it has to start.
+
+        Raises `InvalidSchedule` or `InvalidSettings`.
+        """
+        shift = steady_jitter(self.pk or 0, self.checked_settings().jitter) - lead
+        return Timing(self.timetable(), shift, self.last_enabled_at)
+
+    def pause(self, moment: datetime, until: datetime | None = None) -> None:
+        """Switch off, for good or `until` then: nothing is due any more. Runs under way go on."""
+        self.is_active, self.next_due_at, self.problem, self.paused_until = False, None, "", until
+        self.save(update_fields=["is_active", "next_due_at", "problem", "paused_until", "updated_at"])
         events.publish_timer()
 
     def resume(self, moment: datetime) -> None:
-        """Switch on from `moment`: what was due before is not made up. `@once` is due at its start, or at once."""
+        """Switch on at `moment`. What passed meanwhile is for the catch-up policy; the first time, nothing has.
+
+        `@once` is due at its start, or at once.
+        """
         is_first = self.last_enabled_at is None
-        self.is_active, self.last_enabled_at = True, moment
+        self.is_active, self.last_enabled_at, self.paused_until = True, moment, None
+        self.decided_until = moment if is_first else self.decided_until or moment
         self.plan_next(moment)
-        if not self.problem and self.schedule_type == ScheduleType.TIME:
-            self.plan_first(moment, is_first)
-        self.save(update_fields=["is_active", "last_enabled_at", "next_due_at", "problem", "updated_at"])
+        self.save(update_fields=[*PLANNED, "is_active", "last_enabled_at", "paused_until"])
+        if is_first and not self.problem and self.schedule_type == ScheduleType.TIME:
+            self.ask_for_initial_run(moment)
         events.publish_timer()
 
     def plan_next(self, moment: datetime) -> None:
-        """Set, without saving, when this is due next after `moment`, or the `problem` if that cannot be said."""
-        pending = self.next_due_at if self.next_due_at and self.next_due_at <= moment else None
+        """Set, without saving, when this is due next, or the `problem` if that cannot be said.
+
+        A schedule that was never planned is decided up to `moment`.
+        """
         self.next_due_at, self.problem = None, ""
         if not self.is_active or self.schedule_type != ScheduleType.TIME:
             return
+        self.decided_until = self.decided_until or moment
         try:
-            timetable = self.timetable()
+            lead = forecasts.leads({self.pk: self.checked_settings()}).get(self.pk, timedelta(0))
+            self.next_due_at = self.timing(lead).next_due(self.decided_until)
         except Refusal as refusal:
             self.problem = str(refusal)[:500]
-            return
-        if timetable.kind is Kind.ALWAYS_ON:
-            self.next_due_at = None if timetable.is_over(moment) else max(moment, self.start_time or moment)
-        else:
-            following = timetable.next_after(moment)
-            self.next_due_at = following.utc if following else pending if timetable.kind is Kind.ONCE else None
 
-    def plan_first(self, moment: datetime, is_first: bool) -> None:
-        """Let what asks for it be due at once: `@once` without a coming start, and `create_initial_pipeline_run`."""
+    def ask_for_initial_run(self, moment: datetime) -> None:
+        """Let the moment that is current start now, where `create_initial_pipeline_run` asks for that."""
         timetable = self.timetable()
-        if timetable.kind is Kind.ONCE and not timetable.is_over(moment):
-            self.next_due_at = self.next_due_at or moment
-        elif timetable.rule and is_first and self.checked_settings().create_initial_pipeline_run:
-            current = timetable.latest(moment - LONGEST_INTERVAL, moment, 1)
-            self.next_due_at = current[0].utc if current else self.next_due_at
+        if not timetable.rule or not self.checked_settings().create_initial_pipeline_run:
+            return
+        for instant in timetable.latest(moment - LONGEST_INTERVAL, moment, 1):
+            following = timetable.next_after(instant.utc)
+            Occurrence.objects.get_or_create(
+                schedule=self,
+                scheduled_for=instant.utc,
+                defaults={
+                    "pipeline_id": self.pipeline_id,
+                    "local_time": instant.local.isoformat(),
+                    "interval_end": following.utc if following else None,
+                    "decision": Decision.WAITING,
+                    "reason": "The initial run of a trigger that was switched on for the first time.",
+                    "decided_at": moment,
+                },
+            )
 
     def rotate_token(self) -> str:
         """Give an API trigger a new token and return it: it is not kept and cannot be shown again."""
@@ -216,6 +244,7 @@ class PipelineSchedule(models.Model):
 
 
 LONGEST_INTERVAL = timedelta(days=366)
+PLANNED = ("next_due_at", "decided_until", "problem", "updated_at")
 
 
 def hash_of(token: str) -> str:

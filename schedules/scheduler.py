@@ -10,16 +10,17 @@ from typing import Any, Protocol
 import psycopg2
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from pipelines import catalog
 from pipelines.refusal import Refusal
 from runs import bell, events, lifecycle, recovery, workers
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
-from schedules import triggers_yaml
-from schedules.firing import fire_batch, run_settings
-from schedules.models import PipelineSchedule
+from schedules import triggers_yaml, waiting
+from schedules.firing import fire_batch
+from schedules.models import PLANNED, PipelineSchedule
+from schedules.starting import run_settings
 
 logger = logging.getLogger(__name__)
 LONGEST_WAIT = 1.0  # seconds: a stop is seen within this, even if nobody rings
@@ -31,7 +32,7 @@ ADOPT_EVERY = timedelta(seconds=10)
 
 @dataclass(frozen=True)
 class TickReport:
-    """Runs started, how late the latest of them was, and when the next schedule is due (None: nothing is planned)."""
+    """Runs started, how late the latest of them was, and when something is due next (None: nothing is planned)."""
 
     fired: int
     next_due: datetime | None
@@ -39,8 +40,10 @@ class TickReport:
 
 
 def tick(moment: datetime) -> TickReport:
-    """Decide everything that is due at `moment`, in batches; costs one small query when nothing is."""
+    """Decide everything that is due at `moment`, in batches; costs a few small queries when nothing is."""
     fired, lag = 0, None
+    resume_paused(moment)
+    fired += waiting.admit(moment)
     next_due = PipelineSchedule.objects.next_due()
     while next_due and next_due <= moment:
         batch = fire_batch(moment)
@@ -48,7 +51,19 @@ def tick(moment: datetime) -> TickReport:
             break
         fired, lag = fired + batch.fired, max(filter(None, [lag, batch.lag]), default=None)
         next_due = PipelineSchedule.objects.next_due()
-    return TickReport(fired, next_due, lag)
+    timers = [next_due, waiting.next_timer(moment), PipelineSchedule.objects.next_resume()]
+    return TickReport(fired, min(filter(None, timers), default=None), lag)
+
+
+def resume_paused(moment: datetime) -> int:
+    """Switch on again what was paused until now; return how many."""
+    found = list(PipelineSchedule.objects.filter(paused_until__lte=moment).order_by("paused_until")[:200])
+    for schedule in found:
+        with transaction.atomic():
+            row = PipelineSchedule.objects.claimed().filter(pk=schedule.pk, paused_until__lte=moment).first()
+            if row is not None:
+                row.resume(moment)
+    return len(found)
 
 
 def start_now(
@@ -79,9 +94,13 @@ def start_now(
 
 
 def plan_next(schedule: PipelineSchedule, moment: datetime) -> None:
-    """Save when an edited schedule is due next, counted from `moment`: an edit never fires by itself."""
+    """Save when an edited schedule is due next, counted from `moment`: an edit never fires by itself.
+
+    Call `firing.settle` before the edit is saved, for what was due by the old rule.
+    """
+    schedule.decided_until = max(filter(None, [schedule.decided_until, moment]))
     schedule.plan_next(moment)
-    schedule.save(update_fields=["next_due_at", "problem", "updated_at"])
+    schedule.save(update_fields=[*PLANNED])
     events.publish_timer()
 
 
@@ -97,7 +116,8 @@ def revive(moment: datetime) -> int:
     """Plan again what was set aside because its pipeline was gone, once the pipeline is back; return how many."""
     found = list(PipelineSchedule.objects.orphaned().filter(pipeline__is_present=True).order_by("id")[:200])
     for schedule in found:
-        plan_next(schedule, moment)
+        schedule.plan_next(moment)
+        schedule.save(update_fields=[*PLANNED])
     return len(found)
 
 

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from pipelines import catalog
 from pipelines.refusal import Refusal
-from schedules import scheduler, timetable
+from schedules import firing, scheduler, timetable
 from schedules.models import PipelineSchedule, ScheduleType, Source
 from schedules.policies import Settings
 
@@ -52,12 +52,17 @@ def change(schedule: PipelineSchedule, fields: Mapping[str, Any], *, is_active: 
     for name in changed:
         setattr(schedule, name, fields[name])
     check(schedule)
+    # A save starts nothing, also one that switches on: what passed until now is accounted for and not made up.
+    is_replanned = bool(TIMING & set(changed)) or (is_active is True and not schedule.is_active)
     with transaction.atomic():
+        if is_replanned:
+            firing.settle(schedule.pk, moment)
+            schedule.decided_until = moment
         if changed:
-            save(schedule, update_fields=[*changed, "updated_at"])
+            save(schedule, update_fields=[*changed, "decided_until", "updated_at"])
         if is_active is not None and is_active != schedule.is_active:
             schedule.resume(moment) if is_active else schedule.pause(moment)
-        elif schedule.is_active and TIMING & set(changed):
+        elif is_replanned:
             scheduler.plan_next(schedule, moment)
 
 

@@ -18,6 +18,7 @@ from pipelines.files import FileFault, Stamp, stamp_of
 from pipelines.models import Pipeline
 from pipelines.project import pipeline_uuids
 from runs import events
+from schedules import firing
 from schedules.models import PipelineSchedule, Source, hash_of
 from schedules.triggers_file import BrokenTriggers, Entry, TriggersFile, read_triggers, triggers_path
 from schedules.triggers_plan import REMOVED, Changes, Plan, changes, plan, values_of
@@ -239,10 +240,13 @@ def update(row: PipelineSchedule, entry: Entry, moment: datetime) -> None:
     """Give a row its entry's values; a new interval counts from now, so that an edit never fires by itself."""
     timing = [getattr(row, name) for name in TIMING]
     fill(row, entry)
-    is_replanned = timing != [getattr(row, name) for name in TIMING] or bool(row.problem)
-    if entry.is_active and row.is_active and is_replanned:
-        row.last_enabled_at = moment
-        row.plan_next(moment)
+    is_resumed = entry.is_active and not row.is_active
+    is_replanned = timing != [getattr(row, name) for name in TIMING] or bool(row.problem) or is_resumed
+    if is_replanned:
+        firing.settle(row.pk, moment)
+        row.decided_until = moment
+        if entry.is_active and row.is_active:
+            row.plan_next(moment)
     row.save()
     if entry.is_active != row.is_active:
         row.resume(moment) if entry.is_active else row.pause(moment)

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from schedules.clock_changes import DstRule, Missing, Repeated
-from schedules.decisions import Ruling, decide
+from schedules.decisions import Due, Ruling, Verdict, rule
 from schedules.policies import Settings
 from schedules.setting_readers import InvalidSettings
 
 NOON = datetime(2025, 3, 2, 12, tzinfo=UTC)
-HOURS = [NOON - timedelta(hours=back) for back in (2, 1, 0)]
+HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 
 
 def test_settings_have_defaults() -> None:
@@ -93,51 +93,109 @@ def test_a_wrong_setting_is_refused_by_name(raw: Any, field: str) -> None:
     assert len(str(caught.value)) < 250
 
 
-def test_a_due_moment_is_started() -> None:
-    assert decide([NOON], Settings()) == [Ruling("started")]
+# --- what becomes of moments ------------------------------------------------------------------------------------------
+
+
+def due(*ages: timedelta, hit: str = "") -> list[Due]:
+    """Moments that are so old at noon."""
+    return [Due(NOON - age, NOON - age, hit) for age in ages]
+
+
+def verdicts(moments: list[Due], paused_until: datetime | None = None, **settings: Any) -> list[str]:
+    found = rule(moments, Settings.from_json(settings), NOON, paused_until=paused_until)
+    return [ruling.verdict.value for ruling in found]
+
+
+DOWNTIME = due(3 * HOUR, 2 * HOUR, HOUR)
+
+
+def test_a_moment_that_has_just_come_is_started() -> None:
+    assert rule(due(2 * SECOND), Settings(), NOON) == [Ruling(Verdict.START)]
 
 
 def test_nothing_due_needs_no_ruling() -> None:
-    assert decide([], Settings()) == []
+    assert rule([], Settings(), NOON) == []
 
 
-def test_of_several_overdue_moments_the_latest_is_started_and_the_earlier_are_missed() -> None:
-    rulings = decide(HOURS, Settings())
+@pytest.mark.parametrize("paused_until", [None, NOON - MINUTE])
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({}, ["missed", "missed", "started"]),
+        ({"catchup": "latest"}, ["missed", "missed", "started"]),
+        ({"catchup": "none"}, ["missed", "missed", "missed"]),
+        ({"catchup": "all"}, ["started", "started", "started"]),
+        ({"catchup": "all", "catchup_max": 2}, ["missed", "started", "started"]),
+        ({"catchup": "hold"}, ["held", "held", "held"]),
+        ({"catchup": "hold", "catchup_max": 1}, ["missed", "missed", "held"]),
+        ({"catchup": "all", "catchup_window": 7200}, ["missed", "started", "started"]),
+        ({"catchup": "latest", "catchup_window": 60}, ["missed", "missed", "missed"]),
+        ({"catchup": "all", "start_deadline": 5400}, ["expired", "expired", "started"]),
+        ({"start_deadline": 60}, ["missed", "missed", "expired"]),
+    ],
+)
+def test_late_moments_are_for_the_policy_after_downtime_and_after_a_pause_alike(
+    settings: dict[str, Any], wanted: list[str], paused_until: datetime | None
+) -> None:
+    assert verdicts(DOWNTIME, paused_until, **settings) == wanted
 
-    assert [ruling.decision for ruling in rulings] == ["missed", "missed", "started"]
-    assert rulings[0].reason == (
-        "Not started in time; of the overdue moments only the latest, 2025-03-02 12:00 UTC, is run."
+
+@pytest.mark.parametrize(
+    ("policy", "wanted"),
+    [
+        ("latest", ["missed", "started"]),
+        ("none", ["missed", "started"]),
+        ("all", ["started", "started"]),
+        ("hold", ["held", "started"]),
+    ],
+)
+def test_a_punctual_moment_is_started_whatever_was_missed_before_it(policy: str, wanted: list[str]) -> None:
+    assert verdicts(due(HOUR, SECOND), catchup=policy) == wanted
+
+
+def test_up_to_a_minute_late_is_on_time() -> None:
+    assert verdicts(due(MINUTE), catchup="none") == ["started"]
+    assert verdicts(due(MINUTE + SECOND), catchup="none") == ["missed"]
+
+
+def test_lateness_counts_from_when_it_was_to_start_not_from_its_moment() -> None:
+    lands_later = Due(NOON + HOUR, NOON - SECOND)
+    shaken = Due(NOON - HOUR, NOON - SECOND)
+
+    assert [
+        ruling.verdict for ruling in rule([shaken, lands_later], Settings.from_json({"catchup": "none"}), NOON)
+    ] == [
+        Verdict.START,
+        Verdict.START,
+    ]
+
+
+def test_a_day_of_the_calendar_is_skipped_and_named_and_stands_for_no_other() -> None:
+    moments = [*due(HOUR), *due(SECOND, hit="Christmas Day (de)")]
+
+    found = rule(moments, Settings(), NOON)
+
+    assert [ruling.verdict for ruling in found] == [Verdict.START, Verdict.SKIPPED]
+    assert found[1].reason == "Calendar: Christmas Day (de)."
+
+
+def test_the_reasons_say_what_happened() -> None:
+    missed, _, started = rule(DOWNTIME, Settings(), NOON)
+    (paused,) = rule(due(HOUR), Settings.from_json({"catchup": "none"}), NOON, paused_until=NOON)
+    (old,) = rule(due(48 * HOUR), Settings(), NOON)
+    (expired,) = rule(due(10 * SECOND), Settings.from_json({"start_deadline": 5}), NOON)
+
+    assert missed.reason == (
+        "Not started in time. Of the overdue moments only the latest, 2025-03-02 11:00 UTC, is run."
     )
+    assert started.reason == "Not started in time. Catch-up: latest."
+    assert paused.reason == "Paused until 2025-03-02 12:00 UTC. Catch-up: none."
+    assert old.reason == "Not started in time. Older than the catch-up window, 1 day, 0:00:00."
+    assert expired.reason == "Not started within 0:00:05 of 2025-03-02 11:59 UTC."
 
 
 def test_when_there_were_too_many_the_first_missed_one_stands_for_the_unlisted() -> None:
-    rulings = decide(HOURS, Settings(), unlisted_since=NOON - timedelta(days=9))
+    first, *_ = rule(DOWNTIME, Settings.from_json({"catchup": "all"}), NOON, unlisted_since=NOON - 99 * HOUR)
 
-    assert rulings[0].reason.endswith("This stands for every moment since 2025-02-21 12:00 UTC.")
-    assert "stands for" not in rulings[1].reason
-
-
-def test_a_moment_is_skipped_while_the_previous_run_goes_on() -> None:
-    settings = Settings(skip_if_previous_running=True)
-
-    assert decide([NOON], settings, [4, 9]) == [Ruling("skipped", "The previous run, 9, was still running.", 9)]
-    assert decide([NOON], settings, []) == [Ruling("started")]
-
-
-def test_without_that_setting_runs_may_overlap() -> None:
-    assert decide([NOON], Settings(), [4, 9]) == [Ruling("started")]
-
-
-def test_a_moment_over_the_limit_is_skipped_and_names_the_oldest_run() -> None:
-    settings = Settings(pipeline_run_limit=2)
-
-    assert decide([NOON], settings, [4, 9]) == [
-        Ruling("skipped", "The limit was reached: 2 runs are allowed at a time.", 4)
-    ]
-    assert decide([NOON], settings, [4]) == [Ruling("started")]
-
-
-def test_after_downtime_the_latest_is_held_to_the_same_rules() -> None:
-    rulings = decide(HOURS, Settings(skip_if_previous_running=True), [4])
-
-    assert [ruling.decision for ruling in rulings] == ["missed", "missed", "skipped"]
+    assert first.verdict is Verdict.MISSED
+    assert first.reason.endswith("This stands for every moment since 2025-02-26 09:00 UTC.")

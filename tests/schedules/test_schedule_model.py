@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from schedules import scheduler
 from schedules.cron_fields import InvalidSchedule
-from schedules.models import PipelineSchedule, ScheduleType
+from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
 from tests.factories import NOON, make_schedule
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +65,7 @@ def test_an_edit_to_once_does_not_start_a_run() -> None:
     schedule.resume(NOON)
     schedule.schedule_interval = "@once"
 
-    schedule.plan_next(NOON + timedelta(seconds=1))
+    scheduler.plan_next(schedule, NOON + timedelta(seconds=1))
 
     assert schedule.next_due_at is None
 
@@ -82,11 +83,12 @@ def test_an_initial_run_is_for_the_first_switching_on_only() -> None:
     schedule = make_schedule(settings={"create_initial_pipeline_run": True}, is_active=False)
 
     schedule.resume(NOON)
-    first = schedule.next_due_at
     schedule.pause(NOON)
+    Occurrence.objects.all().delete()
     schedule.resume(NOON)
 
-    assert (first, schedule.next_due_at) == (NOON.replace(hour=0), NOON + 12 * HOUR)
+    assert not Occurrence.objects.exists()
+    assert schedule.next_due_at == NOON + 12 * HOUR
 
 
 def test_a_token_is_shown_once_and_kept_as_a_hash() -> None:
@@ -159,4 +161,5 @@ def test_every_kind_of_interval_has_a_current_one_for_an_initial_run(interval: s
 
     schedule.resume(NOON)
 
-    assert schedule.next_due_at == first
+    occurrence = Occurrence.objects.get()
+    assert (occurrence.scheduled_for, occurrence.decision) == (first, Decision.WAITING)

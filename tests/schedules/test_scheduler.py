@@ -170,13 +170,17 @@ def test_a_very_long_downtime_is_summed_up_in_a_hundred_rows() -> None:
     assert schedule.next_due_at == NOON + 3 * DAY + MINUTE
 
 
-def test_resuming_does_not_make_up_for_the_pause() -> None:
+def test_what_passed_during_a_pause_is_for_the_catch_up_policy() -> None:
     schedule = planned()
     schedule.pause(NOON)
 
     schedule.resume(NOON + 5 * HOUR + MINUTE)
 
-    assert scheduler.tick(NOON + 5 * HOUR + 2 * MINUTE).fired == 0
+    assert scheduler.tick(NOON + 5 * HOUR + 2 * MINUTE).fired == 1
+    assert [decision for _, decision in ledger(schedule)] == ["missed"] * 4 + ["started"]
+    reasons = Occurrence.objects.order_by("scheduled_for").values_list("reason", flat=True)
+    assert reasons[0].startswith("Paused until 2025-03-02 17:01 UTC. Of the overdue moments only the latest")
+    schedule.refresh_from_db()
     assert schedule.next_due_at == NOON + 6 * HOUR
 
 
@@ -412,7 +416,9 @@ def test_a_schedule_whose_pipeline_is_gone_is_set_aside_until_the_pipeline_is_ba
     Pipeline.objects.update(is_present=True)
     assert scheduler.revive(NOON + 3 * HOUR + MINUTE) == 1
     schedule.refresh_from_db()
-    assert (schedule.problem, schedule.next_due_at) == ("", NOON + 4 * HOUR)
+    assert (schedule.problem, schedule.next_due_at) == ("", NOON + HOUR)
+    scheduler.tick(NOON + 3 * HOUR + MINUTE)
+    assert [decision for _, decision in ledger(schedule)] == ["missed", "missed", "started"]
 
 
 def test_a_schedule_written_by_hand_is_adopted_and_counts_from_then() -> None:
@@ -457,7 +463,7 @@ def test_run_now_refuses_what_cannot_run() -> None:
 # --- cost -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_idle_tick_costs_one_query() -> None:
+def test_an_idle_tick_costs_six_small_queries() -> None:
     planned()
 
     with CaptureQueriesContext(
@@ -465,7 +471,7 @@ def test_an_idle_tick_costs_one_query() -> None:
     ) as queries:
         scheduler.tick(NOON)
 
-    assert len(queries) == 1
+    assert len(queries) == 6
 
 
 def test_deciding_costs_the_same_queries_for_many_as_for_few() -> None:
