@@ -23,6 +23,7 @@ from orchestrator_site.health import SystemView, healthz, readyz
 from orchestrator_site.token_resource import TokenViewSet
 from pipelines.viewsets import NUMBER, PIPELINE_UUID, PipelineViewSet
 from runs.viewsets import BlockRunViewSet, PipelineRunViewSet, RunsOfPipelineViewSet
+from schedules.backfill_viewsets import BackfillViewSet
 from schedules.mage_trigger import MageTrigger
 from schedules.viewsets import OccurrenceViewSet, PipelineScheduleViewSet, RunsOfScheduleViewSet
 
@@ -61,6 +62,7 @@ router.register(rf"pipelines/(?P<pipeline_uuid>{PIPELINE_UUID})/pipeline_runs", 
 router.register("pipelines", PipelineViewSet, "pipelines")
 router.register(rf"pipeline_schedules/(?P<schedule_id>{NUMBER})/pipeline_runs", RunsOfScheduleViewSet, "schedule-runs")
 router.register("pipeline_schedules", PipelineScheduleViewSet, "pipeline_schedules")
+router.register("backfills", BackfillViewSet, "backfills")
 router.register("occurrences", OccurrenceViewSet, "occurrences")
 router.register("pipeline_runs", PipelineRunViewSet, "pipeline_runs")
 router.register("block_runs", BlockRunViewSet, "block_runs")

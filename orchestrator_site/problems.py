@@ -31,6 +31,7 @@ STATUS_OF_CODE = {
     "conflict": 409,
     "duplicate_name": 409,
     "inactive": 409,
+    "nothing_to_run": 409,
     "idempotency_key_reused": 409,
     "stale": 412,
 }

@@ -298,6 +298,7 @@ SPECTACULAR_SETTINGS = {
         "RunStatus": "runs.states.RunStatus",
         "BlockStatus": "runs.states.BlockStatus",
         "ScheduleStatus": "schedules.serializers.SCHEDULE_STATUSES",
+        "BackfillStatus": "schedules.models.BACKFILL_STATES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

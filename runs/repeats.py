@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from django.db import IntegrityError, transaction
 from rest_framework.request import Request
@@ -14,32 +14,54 @@ from runs.models import PipelineRun
 LONGEST_KEY = 255
 
 
+class Repeatable(Protocol):
+    """What a request starts: a run, a backfill. It keeps the key and the digest of that request."""
+
+    @property
+    def request_digest(self) -> str: ...
+
+
+T = TypeVar("T", bound=Repeatable)
+
+
 def start_once(
     request: Request, *, owner: str, start: Callable[[str | None, str], PipelineRun]
 ) -> tuple[PipelineRun, bool]:
-    """Return the run that `start(key, digest)` made, or the one this key made before, and whether it is new.
+    """`make_once` for a run."""
+    return make_once(request, owner=owner, make=start, find=kept)
+
+
+def make_once(
+    request: Request, *, owner: str, make: Callable[[str | None, str], T], find: Callable[[str], T | None]
+) -> tuple[T, bool]:
+    """Return what `make(key, digest)` made, or what this key made before, and whether it is new.
 
     `owner` is whose keys these are: two users may use the same one. Raises `Refusal` for a key that came with
     another request before.
     """
     text = request.headers.get("Idempotency-Key")
     if text is None:
-        return start(None, ""), True
+        return make(None, ""), True
     key, digest = stored_key(text, owner), request_digest(request)
-    run, is_new = kept_or_started(key, lambda: start(key, digest))
-    return run if is_new else same_request(run, digest), is_new
+    found, is_new = kept_or_made(key, lambda: make(key, digest), find)
+    return found if is_new else same_request(found, digest), is_new
 
 
 def kept_or_started(key: str, start: Callable[[], PipelineRun]) -> tuple[PipelineRun, bool]:
-    """Return the run that has this key, or the one that `start()` makes with it, and whether it is new."""
-    if earlier := kept(key):
+    """`kept_or_made` for a run."""
+    return kept_or_made(key, start, kept)
+
+
+def kept_or_made(key: str, make: Callable[[], T], find: Callable[[str], T | None]) -> tuple[T, bool]:
+    """Return what has this key, or what `make()` makes with it, and whether it is new."""
+    if earlier := find(key):
         return earlier, False
     try:
         with transaction.atomic():
-            return start(), True
-    except IntegrityError:
-        winner = kept(key)
-        if winner is None:  # some other constraint
+            return make(), True
+    except (IntegrityError, Refusal):  # the latter: what another made with this key meanwhile may stand in the way
+        winner = find(key)
+        if winner is None:
             raise
         return winner, False
 
@@ -67,12 +89,12 @@ def request_digest(request: Request) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def same_request(run: PipelineRun, digest: str) -> PipelineRun:
-    if run.request_digest != digest:
+def same_request(found: T, digest: str) -> T:
+    if found.request_digest != digest:
         raise Refusal(
-            f"This Idempotency-Key came with another request, which started run {run.pk}.",
+            f"This Idempotency-Key came with another request, which started {found}.",
             field="Idempotency-Key",
             hint="Use a new key for a new request.",
             code="idempotency_key_reused",
         )
-    return run
+    return found

@@ -88,7 +88,7 @@ def check(backfill: Backfill) -> None:
             f"The trigger {schedule.name!r} is of another pipeline, {schedule.pipeline.uuid}.",
             field="schedule",
             hint=f"Choose a trigger of {backfill.pipeline.uuid}, or none.",
-            code="unknown_schedule",
+            code="contradiction",
         )
     if backfill.which not in Which.values:
         hint = f"Use one of: {', '.join(Which.values)}."
@@ -128,7 +128,7 @@ def timetable_of(backfill: Backfill) -> Timetable | None:
             f"The trigger {schedule.name!r} has no timetable: it is of type {schedule.schedule_type}.",
             field="schedule",
             hint="Choose a time trigger, or another interval.",
-            code="unknown_schedule",
+            code="contradiction",
         )
     return schedule.timetable()
 

@@ -288,6 +288,9 @@ class IntervalType(models.TextChoices):
     CUSTOM = "custom"  # `interval_units` are seconds
 
 
+BACKFILL_STATES = [(word, word) for word in ("initial", "running", "paused", "completed", "failed", "cancelled")]
+
+
 class BackfillQuerySet(models.QuerySet["Backfill"]):
     def open(self) -> Self:
         """Those that may still start runs, now or when they are resumed."""
@@ -344,7 +347,7 @@ class Backfill(models.Model):
 
     @property
     def state(self) -> str:
-        """initial, running, paused, completed, failed or cancelled."""
+        """One of BACKFILL_STATES."""
         if self.cancelled_at or self.completed_at:
             return "cancelled" if self.cancelled_at else "failed" if self.failed_at else "completed"
         return "paused" if self.paused_at else "running" if self.started_at else "initial"

@@ -84,6 +84,7 @@ class OccurrenceSerializer(serializers.ModelSerializer[Occurrence]):
         fields = [
             "id",
             "pipeline_schedule_id",
+            "backfill_id",
             "scheduled_for",
             "local_time",
             "decision",
@@ -94,8 +95,9 @@ class OccurrenceSerializer(serializers.ModelSerializer[Occurrence]):
         ]
         read_only_fields = fields
 
-    pipeline_schedule_id = serializers.IntegerField(source="schedule_id", read_only=True)
+    pipeline_schedule_id = serializers.IntegerField(source="schedule_id", read_only=True, allow_null=True)
     pipeline_run_id = serializers.IntegerField(read_only=True, allow_null=True)
+    backfill_id = serializers.IntegerField(read_only=True, allow_null=True)
     decision = serializers.ChoiceField(choices=Decision.choices, read_only=True)
 
 

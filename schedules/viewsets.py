@@ -179,8 +179,9 @@ class OccurrenceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resour
     filters = {
         "id": number("id"),
         "pipeline_schedule_id": number("schedule_id"),
-        "pipeline_uuid": text("schedule__pipeline__uuid"),
+        "pipeline_uuid": text("pipeline__uuid"),
         "pipeline_run_id": number("pipeline_run_id"),
+        "backfill_id": number("backfill_id"),
         "decision": choice("decision", Decision.values),
         "scheduled_for": instant("scheduled_for"),
     }

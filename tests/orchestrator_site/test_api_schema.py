@@ -39,6 +39,8 @@ def test_paths_are_those_of_the_interface(schema: dict[str, Any]) -> None:
     assert {"get", "patch", "delete"} == paths["/api/v1/pipeline_schedules/{id}"].keys()
     assert {"post"} == paths["/api/v1/pipeline_runs/{id}/cancel"].keys()
     assert {"get"} == paths["/api/v1/block_runs/{id}/outputs"].keys()
+    assert {"get", "patch"} == paths["/api/v1/backfills/{id}"].keys()
+    assert {"post"} == paths["/api/v1/backfills/{id}/retry"].keys()
     assert "/api/v1/system" in paths
 
 
