@@ -75,8 +75,7 @@ def recent_duration(pipeline_id: int) -> timedelta | None:
 
 
 def lanes(backfill: Backfill) -> int:
-    """Return how many of its runs can go on at a time: its own limit, or the pipeline's if that is lower."""
+    """Return how many of its runs can go on at a time: its own limit, or that of all runs of the pipeline."""
     version = backfill.pipeline.current_version
     limits = (version.settings.get("concurrency_config") or {}) if version else {}
-    names = ("pipeline_run_limit", "pipeline_run_limit_all_triggers")
-    return min([backfill.run_limit, *(int(limits[name]) for name in names if limits.get(name))])
+    return min(backfill.run_limit, int(limits.get("pipeline_run_limit_all_triggers") or backfill.run_limit))

@@ -17,7 +17,7 @@ from pipelines import catalog
 from pipelines.refusal import Refusal
 from runs import bell, events, lifecycle, recovery, workers
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
-from schedules import triggers_yaml, waiting
+from schedules import backfill_endings, triggers_yaml, waiting
 from schedules.firing import fire_batch
 from schedules.models import PLANNED, PipelineSchedule
 from schedules.starting import run_settings
@@ -187,6 +187,7 @@ class Loop:
             Duty(self.fire, poll, is_timed=True),
             Duty(recovery.due_timers, poll, is_timed=True),
             Duty(self.sweep, SWEEP_EVERY),
+            Duty(backfill_endings.close_finished, SWEEP_EVERY),
             Duty(self.look_at_project, PROJECT_EVERY),
             Duty(self.adopt, ADOPT_EVERY),
             Duty(self.beat, timedelta(seconds=settings.HEARTBEAT_SECONDS)),

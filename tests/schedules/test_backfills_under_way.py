@@ -293,7 +293,7 @@ def test_the_forecast_is_what_is_left_at_the_pace_of_the_last_runs() -> None:
 
 
 def test_the_pipelines_own_limit_slows_the_forecast_down() -> None:
-    pipeline = make_pipeline(concurrency_config={"pipeline_run_limit": 1})
+    pipeline = make_pipeline(concurrency_config={"pipeline_run_limit_all_triggers": 1})
     make_run(pipeline, status=RunStatus.COMPLETED, completed_at=NOON + timedelta(minutes=1))
 
     backfill = started(5, run_limit=5, pipeline=pipeline)
