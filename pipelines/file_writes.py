@@ -6,7 +6,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.files import FileFault, MissingFile, TextFile, inside, read_steadily
+from pipelines.files import MissingFile, TextFile, inside, read_steadily
 from pipelines.refusal import Refusal
 
 BOM = b"\xef\xbb\xbf"
@@ -23,7 +23,7 @@ def replace_text(root: Path, relative: str, text: str, *, before: TextFile | Non
     raw = current(path, relative)
     if (hashlib.sha256(raw).hexdigest() if raw is not None else None) != (before.sha256 if before else None):
         hint = "Look at it again, then repeat your change."
-        raise Refusal(f"{relative} was changed meanwhile.", field=relative, hint=hint, code="stale")
+        raise Refusal(f"{relative} was changed meanwhile.", field=relative, hint=hint, code="conflict")
     data = (text.replace("\n", "\r\n") if raw and b"\r\n" in raw else text).encode()
     try:
         put(path, BOM + data if raw and raw.startswith(BOM) else data)
@@ -45,12 +45,9 @@ def refuse_unwritable(root: Path, relative: str) -> None:
         raise not_writable(relative, "it is read-only")
 
 
-def not_writable(relative: str, reason: str) -> FileFault:
-    return FileFault(
-        f"The file cannot be written ({reason}).",
-        file=relative,
-        hint="Make it writable, or change it where it is kept.",
-    )
+def not_writable(relative: str, reason: str) -> Refusal:
+    hint = "Make it writable, or change it where it is kept."
+    return Refusal(f"{relative} cannot be written ({reason}).", field=relative, hint=hint, code="conflict")
 
 
 def current(path: Path, relative: str) -> bytes | None:

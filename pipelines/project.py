@@ -29,6 +29,7 @@ HEAVY_LIBRARIES = ("pandas", "polars", "pyarrow", "pyarrow.parquet", "pyarrow.da
 MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 CONCURRENCY_LIMITS = ("block_run_limit", "pipeline_run_limit", "pipeline_run_limit_all_triggers")
+AUTHORITATIVE = "files_are_authoritative"  # under `triggers` of the project's metadata.yaml
 Seen = Mapping[str, Stamp | None]  # files by path in the project, as they were when read; None: not there
 
 
@@ -48,6 +49,14 @@ class Project:
     @property
     def metadata(self) -> Mapping[str, Any]:
         return self.document.data  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriggerRules:
+    """Who may write a pipeline's triggers down, and where."""
+
+    files_are_authoritative: bool = False  # people change triggers.yaml and nothing else
+    save_in_code_automatically: bool = False  # what is made on the pages and in the API is written there too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +99,7 @@ def read_project(root: Path, *, env: Mapping[str, str] = os.environ) -> Project:
             top = Fields(read_mapping(sources, PROJECT_FILE, env), (), faults)
     except FileFault as fault:
         faults.append(fault)
+    files_are_authoritative(top)
     return Project(
         root=root,
         document=top.document,
@@ -100,6 +110,35 @@ def read_project(root: Path, *, env: Mapping[str, str] = os.environ) -> Project:
         problems=tuple(faults),
         seen={PROJECT_FILE: None, **sources.seen},
     )
+
+
+def trigger_rules(root: Path, uuid: str = "", *, env: Mapping[str, str] = os.environ) -> TriggerRules:
+    """Read what the project's and a pipeline's metadata.yaml say about triggers; raise FileFault for a mistake."""
+    sources, faults = Sources(root), list[FileFault]()
+    project, pipeline = (
+        Fields(read_mapping(sources, path, env) if stamp_of(root / path) else Document(path, {}, {}, {}), (), faults)
+        for path in (PROJECT_FILE, metadata_path(uuid))
+    )
+    rules = TriggerRules(
+        files_are_authoritative=files_are_authoritative(project),
+        save_in_code_automatically=saves_in_code(pipeline, default=saves_in_code(project.inner("pipelines"))),
+    )
+    if faults:
+        raise faults[0]
+    return rules
+
+
+def files_are_authoritative(project: Fields) -> bool:
+    triggers = project.inner("triggers")
+    for key in triggers.data:
+        if key != AUTHORITATIVE:
+            triggers.fault(f"unknown key {shown(key)!r}.", key, hint=f"Use: {AUTHORITATIVE}.")
+    return triggers.flag(AUTHORITATIVE)
+
+
+def saves_in_code(entry: Fields, *, default: bool = False) -> bool:
+    """Mage's setting, of a pipeline or, under `pipelines`, of the project."""
+    return entry.inner("settings").inner("triggers").flag("save_in_code_automatically", default=default)
 
 
 def pipeline_uuids(root: Path) -> tuple[str, ...]:
@@ -182,6 +221,7 @@ def definition(project: Project, uuid: str, top: Fields, sources: Sources) -> De
     kind = top.choice("type", PIPELINE_TYPES, "python")
     name, description = top.text("name") or uuid, top.text("description", limit=10_000)
     tags = tuple(top.names("tags"))
+    saves_in_code(top)  # read when a trigger is made; a mistake is told here
     metadata = {**project.metadata, **top.mapping("overrides")}
     settings = pipeline_settings(top, Fields(replace(project.document, data=metadata), (), top.faults))
     entries = BlockEntries(top, sources, pipeline_type=kind, metadata=metadata)

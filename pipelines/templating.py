@@ -80,6 +80,17 @@ def render(text: str, *, file: str, env: Mapping[str, str]) -> Rendered:
     return Rendered(substitute(fill, text), left)
 
 
+def protect(text: str) -> Rendered:
+    """Put a mark in the place of each `{{ … }}`, for edits of the text around them; `restore` puts them back."""
+    left: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        left.append(match[0])
+        return f"{OPEN}{len(left) - 1}{CLOSE}"
+
+    return Rendered(substitute(keep, text), left)
+
+
 def substitute(fill: Callable[[re.Match[str]], str], text: str) -> str:
     end = text.rfind("}}") + 2  # without this, a text of a million "{{" would be searched a million times
     return EXPRESSION.sub(fill, text[:end]) + text[end:] if end > 1 else text

@@ -1,13 +1,17 @@
 """The admin site: schedules can be looked after, the ledger of occurrences only looked at."""
 
+from django.conf import settings
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
 from pipelines.admin import ReadOnlyAdmin
+from pipelines.project import trigger_rules
 from schedules import firing, scheduler
-from schedules.models import Occurrence, PipelineSchedule
+from schedules.models import Occurrence, PipelineSchedule, Source
+from schedules.triggers_plan import is_in_code
 
 
 @admin.register(PipelineSchedule)
@@ -27,11 +31,26 @@ class PipelineScheduleAdmin(admin.ModelAdmin[PipelineSchedule]):
         "problem",
         "source",
         "source_hash",
+        "code_id",
         "created_at",
         "updated_at",
     ]
     exclude = ["token_hash"]
     ordering = ["pipeline__uuid", "name", "id"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Where the files are authoritative, triggers are written there."""
+        return super().has_add_permission(request) and not trigger_rules(settings.PROJECT_DIR).files_are_authoritative
+
+    def has_change_permission(self, request: HttpRequest, obj: PipelineSchedule | None = None) -> bool:
+        """What is in code is changed in its file, or on the pages, which write it there."""
+        return super().has_change_permission(request, obj) and not (obj and is_in_code(obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: PipelineSchedule | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj and is_in_code(obj))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[PipelineSchedule]) -> None:
+        queryset.filter(~Q(source=Source.CODE) | Q(source_hash="")).delete()
 
     def save_model(
         self, request: HttpRequest, obj: PipelineSchedule, form: ModelForm[PipelineSchedule], change: bool

@@ -48,6 +48,7 @@ class PipelineScheduleSerializer(StrictSerializer):
     last_enabled_at = serializers.DateTimeField(read_only=True)
     next_pipeline_run_date = serializers.DateTimeField(source="next_due_at", read_only=True)
     problem = Text(read_only=True)
+    code_id = Text(read_only=True)
     source = serializers.ChoiceField(choices=Source.choices, read_only=True)  # type: ignore[assignment]
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)

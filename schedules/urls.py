@@ -14,5 +14,6 @@ urlpatterns = [
     path("<int:schedule_id>/resume/", views.resume, name="resume"),
     path("<int:schedule_id>/run/", views.start, name="start"),
     path("<int:schedule_id>/token/", views.rotate, name="rotate"),
+    path("<int:schedule_id>/code/", views.save_in_code, name="save_in_code"),
     path("<int:schedule_id>/delete/", views.delete, name="delete"),
 ]

@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import overview
 from runs.forms import StartForm
@@ -18,9 +19,12 @@ from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
 from schedules import scheduler, timetable, triggers
 from schedules.form_pages import find, in_words, show_token
-from schedules.models import PipelineSchedule, ScheduleType, Source
+from schedules.models import PipelineSchedule, ScheduleType
+from schedules.triggers_file import triggers_path
+from schedules.triggers_plan import is_in_code
 
 PAGE, LEDGER, RUNS, UPCOMING = 100, 50, 15, 10
+MOST_BROKEN = 20  # files whose mistakes are shown above the list
 STATES = ("", "active", "paused", "set aside")
 
 
@@ -40,6 +44,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "q": text,
         "state": state,
         "states": STATES,
+        "broken": list(Pipeline.objects.with_broken_triggers()[:MOST_BROKEN]),
         "now": timezone.now(),
     }
     return render(request, "schedules/_rows_live.html" if is_refresh(request) else "schedules/list.html", context)
@@ -54,19 +59,23 @@ def detail(request: HttpRequest, schedule_id: int) -> HttpResponse:
 @require_POST
 def pause(request: HttpRequest, schedule_id: int) -> HttpResponse:
     schedule = find(schedule_id)
-    schedule.pause(timezone.now())
-    messages.success(request, f"The trigger {schedule.name} is paused; runs under way go on.")
+    note = triggers.pause(schedule, timezone.now())
+    messages.success(request, f"The trigger {schedule.name} is paused; runs under way go on. {note}".strip())
     return back(request, schedule)
 
 
 @require_POST
 def resume(request: HttpRequest, schedule_id: int) -> HttpResponse:
     schedule = find(schedule_id)
-    schedule.resume(timezone.now())
+    try:
+        note = triggers.resume(schedule, timezone.now())
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+        return back(request, schedule)
     if schedule.problem:
         messages.error(request, f"The trigger {schedule.name} cannot fire: {schedule.problem}")
     else:
-        messages.success(request, f"The trigger {schedule.name} is active from now on.")
+        messages.success(request, f"The trigger {schedule.name} is active from now on. {note}".strip())
     return back(request, schedule)
 
 
@@ -87,7 +96,24 @@ def rotate(request: HttpRequest, schedule_id: int) -> HttpResponse:
     schedule = find(schedule_id)
     if schedule.schedule_type != ScheduleType.API:
         raise Http404(f"The trigger {schedule.name} has no token: it is started by {schedule.schedule_type}.")
-    return show_token(request, schedule, schedule.rotate_token())
+    try:
+        token = triggers.rotate_token(schedule)
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+        return redirect("schedules:detail", schedule_id)
+    return show_token(request, schedule, token)
+
+
+@require_POST
+def save_in_code(request: HttpRequest, schedule_id: int) -> HttpResponse:
+    """Write a trigger that was made by hand into its pipeline's triggers.yaml."""
+    schedule = find(schedule_id)
+    try:
+        triggers.save_in_code(schedule)
+        messages.success(request, f"The trigger {schedule.name} is written in {triggers_path(schedule.pipeline.uuid)}.")
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    return redirect("schedules:detail", schedule_id)
 
 
 @require_POST
@@ -117,9 +143,26 @@ def page_of(schedule: PipelineSchedule, before: str | None) -> dict[str, Any]:
         "before": before,
         "runs": with_progress(list(PipelineRun.objects.for_list().filter(trigger_id=schedule.pk)[:RUNS])),
         "strip": overview.last_runs(PipelineSchedule.objects.filter(pk=schedule.pk), "trigger_id", 40)[schedule.pk],
-        "in_code": schedule.source == Source.CODE,
+        **of_file(schedule),
         "start": StartForm.fresh(),
         "now": now,
+    }
+
+
+def of_file(schedule: PipelineSchedule) -> dict[str, Any]:
+    """Say whether the trigger is in code, whether only the file may be changed, and what hinders its taking over."""
+    in_code = is_in_code(schedule)
+    try:
+        only_file = triggers.rules_of(schedule).files_are_authoritative
+    except Refusal:  # a broken metadata.yaml: told when someone tries
+        only_file = False
+    return {
+        "in_code": in_code,
+        "only_file": only_file,
+        "may_change": not (in_code and only_file),
+        "may_save_in_code": not in_code and not only_file and schedule.pipeline.is_present,
+        "file": triggers_path(schedule.pipeline.uuid),
+        "file_problems": schedule.pipeline.trigger_problems if in_code else [],
     }
 
 

@@ -88,15 +88,26 @@ class PipelineScheduleViewSet(mixins.ListModelMixin, Resource):
     @extend_schema(request=None, responses=PipelineScheduleSerializer)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
+        """Switch off. In `triggers.yaml` too; where that cannot be written, until the entry there changes."""
         schedule = self.get_object()
-        schedule.pause(timezone.now())
+        triggers.pause(schedule, timezone.now())
         return tagged(schedule)
 
     @extend_schema(request=None, responses=PipelineScheduleSerializer)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
+        """Switch on from now. In `triggers.yaml` too; where that cannot be written, until the entry there changes."""
         schedule = self.get_object()
-        schedule.resume(timezone.now())
+        triggers.resume(schedule, timezone.now())
+        return tagged(schedule)
+
+    @extend_schema(request=None, responses=PipelineScheduleSerializer)
+    @action(detail=True, methods=["post"])
+    def save_in_code(self, request: Request, pk: str) -> Response:
+        """Write a trigger that was made by hand into its pipeline's `triggers.yaml`, without its token."""
+        with transaction.atomic():
+            schedule = self.locked()
+            triggers.save_in_code(schedule)
         return tagged(schedule)
 
     @extend_schema(request=None, responses=NewScheduleSerializer)
@@ -106,7 +117,7 @@ class PipelineScheduleViewSet(mixins.ListModelMixin, Resource):
         schedule = self.get_object()
         if schedule.schedule_type != ScheduleType.API:
             raise Refusal(f"A trigger of type {schedule.schedule_type} has no token.", code="conflict")
-        return tagged(schedule, token=schedule.rotate_token())
+        return tagged(schedule, token=triggers.rotate_token(schedule))
 
     @extend_schema(
         request=None,

@@ -100,12 +100,12 @@ def test_a_read_only_file_is_respected_though_a_rename_would_go_around_it(tmp_pa
     refuse_unwritable(tmp_path, NAME)
     file.chmod(0o444)
 
-    with pytest.raises(FileFault, match="read-only"):
+    with pytest.raises(Refusal, match="read-only"):
         refuse_unwritable(tmp_path, NAME)
 
 
 def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileFault, match="cannot be written"):
+    with pytest.raises(Refusal, match="cannot be written"):
         replace_text(tmp_path, NAME, "a: 2\n", before=None)
 
 

@@ -206,21 +206,6 @@ def test_a_firing_does_not_make_a_tag_stale() -> None:
     assert client.get(f"{SCHEDULES}/{row.pk}").headers["ETag"] == tag
 
 
-def test_a_trigger_in_code_is_only_paused_and_resumed_here() -> None:
-    client, row = make_client(), make_schedule(source=Source.CODE)
-    path = f"{SCHEDULES}/{row.pk}"
-
-    answers = [
-        client.patch(path, {"schedule_interval": "@hourly"}),
-        client.delete(path),
-        client.patch(path, {"status": "inactive", "name": row.name}),
-        client.post(f"{path}/resume"),
-    ]
-
-    assert [answer.status_code for answer in answers] == [409, 409, 200, 200]
-    assert "pipelines/etl/triggers.yaml" in answers[0].json()["detail"]
-
-
 def test_a_deleted_trigger_leaves_its_runs() -> None:
     row = make_schedule()
     make_run(trigger_id=row.pk)

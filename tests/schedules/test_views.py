@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from runs.models import Origin, PipelineRun
-from schedules.models import Decision, Occurrence, PipelineSchedule, Source
+from schedules.models import Decision, Occurrence, PipelineSchedule
 from schedules.views import LEDGER, PAGE
 from tests.factories import NOON, make_pipeline, make_run, make_schedule, text_of
 
@@ -163,15 +163,6 @@ def test_an_unknown_trigger_is_named(page: Client) -> None:
     assert "There is no trigger 4711." in text_of(answer)
 
 
-def test_a_trigger_written_in_code_is_not_edited_here(page: Client) -> None:
-    schedule = make_schedule(source=Source.CODE)
-
-    text = text_of(page.get(f"/schedules/{schedule.pk}/"))
-
-    assert "pipelines/etl/triggers.yaml" in text
-    assert f"/schedules/{schedule.pk}/edit/" not in text
-
-
 def test_a_trigger_with_an_impossible_rule_still_has_its_page(page: Client) -> None:
     schedule = make_schedule(schedule_interval="61 * * * *", timezone="Nowhere", problem="no")
 
@@ -217,15 +208,6 @@ def test_delete_removes_the_trigger_and_keeps_its_runs(page: Client) -> None:
 
     assert not PipelineSchedule.objects.exists()
     assert PipelineRun.objects.get() == run
-
-
-def test_a_trigger_written_in_code_is_not_deleted(page: Client) -> None:
-    schedule = make_schedule(source=Source.CODE)
-
-    answer = page.post(f"/schedules/{schedule.pk}/delete/", follow=True)
-
-    assert PipelineSchedule.objects.exists()
-    assert "triggers.yaml" in text_of(answer)
 
 
 def test_a_new_token_is_shown_once(page: Client) -> None:

@@ -242,14 +242,3 @@ def test_a_firing_does_not_make_a_form_stale(page: Client) -> None:
     PipelineSchedule.objects.filter(pk=schedule.pk).update(next_due_at=datetime.now(UTC))
 
     assert page.post(f"/schedules/{schedule.pk}/edit/", data | {"name": "mine"}).status_code == 302
-
-
-def test_a_trigger_written_in_code_is_not_changed(page: Client) -> None:
-    schedule = make_schedule(source=Source.CODE)
-
-    answer = page.post(f"/schedules/{schedule.pk}/edit/", opened(page, schedule) | {"name": "mine"})
-
-    schedule.refresh_from_db()
-    assert answer.status_code == 422
-    assert "triggers.yaml" in text_of(answer)
-    assert schedule.name == "daily"
