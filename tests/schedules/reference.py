@@ -43,12 +43,14 @@ def walk(
     last_pass = {wall: moment for moment, wall in zip(moments, walls, strict=True)}
     fired, latest_seen = [], walls[0]
     for moment, wall in zip(moments, walls, strict=True):
-        skipped = minutes_between(latest_seen, wall) if wall - latest_seen <= timedelta(hours=3) else []
-        fires = missing == "at_next_valid" and any(fits(each) for each in skipped)
-        is_right_pass = {"first": wall > latest_seen, "second": last_pass[wall] == moment, "both": True}[repeated]
-        fires = fires or (is_right_pass and fits(wall))
-        latest_seen = max(latest_seen, wall)
-        if fires and after < moment <= until:
+        seen_before, latest_seen = latest_seen, max(latest_seen, wall)
+        if not after < moment <= until:
+            continue
+        is_right_pass = repeated == "both" or (wall > seen_before if repeated == "first" else last_pass[wall] == moment)
+        fires = is_right_pass and fits(wall)
+        if missing == "at_next_valid" and MINUTE < wall - seen_before <= timedelta(hours=3):
+            fires = fires or any(fits(each) for each in minutes_between(seen_before, wall))
+        if fires:
             fired.append(moment)
     return fired
 

@@ -91,9 +91,8 @@ def next_change(zone: str, after: datetime) -> datetime | None:
     """The hour-exact start of the zone's next change of clocks within a year, if there is one."""
     place = parse("@daily", zone).zone
     hours = (after + timedelta(hours=step) for step in range(0, 24 * 366, 6))
-    return next(
-        (a for a, b in pairwise(hours) if a.astimezone(place).utcoffset() != b.astimezone(place).utcoffset()), None
-    )
+    offsets = ((hour, hour.astimezone(place).utcoffset()) for hour in hours)
+    return next((hour for (hour, offset), (_, then) in pairwise(offsets) if offset != then), None)
 
 
 @st.composite
