@@ -1,16 +1,23 @@
 """What every test may use. `TEST_DATABASE=postgres` runs the tests that touch the database against Postgres."""
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import psycopg2
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from hypothesis import settings as hypothesis_settings
 
+from tests import turns
 from tests.factories import make_user
 
 ON_POSTGRES = os.environ.get("TEST_DATABASE") == "postgres"
+TURNS = turns.of_this_run()
+# A deadline is one of the wall clock: it would judge what else the machine does.
+hypothesis_settings.register_profile("ours", deadline=None)
+hypothesis_settings.load_profile("ours")
 
 
 def postgres_problem() -> str:
@@ -28,6 +35,8 @@ def touches_database(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    slow = {item.path for item in items if item.get_closest_marker("processes") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in slow)  # first, so that no worker is left with a long file at the end
     if not ON_POSTGRES:
         return
     chosen = [item for item in items if touches_database(item)]
@@ -36,6 +45,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if problem := postgres_problem():
         for item in items:
             item.add_marker(pytest.mark.skip(reason=problem))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Wait for this test's turn; outermost, so that the waiting counts for no timeout."""
+    if TURNS is None:
+        return (yield)
+    TURNS.begin(item)
+    try:
+        return (yield)
+    finally:
+        TURNS.end(nextitem)
+
+
+def pytest_sessionfinish() -> None:
+    if TURNS is not None:
+        TURNS.close()
 
 
 @pytest.fixture

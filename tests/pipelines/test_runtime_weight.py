@@ -109,6 +109,7 @@ def test_a_plain_block_imports_no_heavy_module(shop: BlockProject) -> None:
     assert shop.run_apart(shop.job(code))["failure"] is None
 
 
+@pytest.mark.alone
 @pytest.mark.filterwarnings("ignore")
 def test_importing_the_runtime_is_light() -> None:
     script = (
@@ -119,9 +120,10 @@ def test_importing_the_runtime_is_light() -> None:
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
         return float(done.stdout)
 
-    assert min(seconds() for _ in range(5)) < 0.06  # 0.02 when its bytecode is at hand
+    assert any(seconds() < 0.06 for _ in range(5))  # 0.02 when its bytecode is at hand
 
 
+@pytest.mark.alone
 def test_running_a_trivial_block_takes_less_than_a_millisecond(shop: BlockProject) -> None:
     from pipelines.runtime import run_block
 
@@ -132,7 +134,7 @@ def test_running_a_trivial_block_takes_less_than_a_millisecond(shop: BlockProjec
         assert run_block(job)["verdict"] == "completed"
         return perf_counter() - start
 
-    assert min(seconds(job) for job in jobs) < 0.001
+    assert any(seconds(job) < 0.001 for job in jobs)
 
 
 def test_a_rehearsal_leaves_nothing_behind(shop: BlockProject) -> None:

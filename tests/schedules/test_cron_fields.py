@@ -79,6 +79,7 @@ def test_what_the_oracle_refuses_is_refused(case: dict[str, str]) -> None:
         assert str(caught.value).startswith(("Minute:", "Hour:", "Day of month:", "Month:", "Day of week:"))
 
 
+@pytest.mark.alone
 def test_a_huge_list_is_refused_before_it_is_read() -> None:
     began = time.process_time()
     with pytest.raises(InvalidSchedule, match="at most 256 characters; this one has 400008"):

@@ -173,6 +173,7 @@ def test_a_rule_that_only_has_missing_times_is_refused_where_those_are_skipped()
         parse(typed, BERLIN, dst=DstRule(Missing.SKIPPED))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "typed",
     [
@@ -191,15 +192,15 @@ def test_a_rule_that_only_has_missing_times_is_refused_where_those_are_skipped()
 )
 @pytest.mark.parametrize("dst", [DstRule(), DstRule(Missing.SKIPPED, Repeated.BOTH)], ids=["default", "both"])
 def test_a_thousand_instants_take_no_longer_than_a_blink(typed: str, dst: DstRule) -> None:
-    took = []
-    for _ in range(5):
+    def seconds() -> float:
         read_recurrence.cache_clear()
         began = time.process_time()
         found = parse(typed, BERLIN, dst=dst).upcoming(NEW_YEAR, 1000)
-        took.append(time.process_time() - began)
+        took = time.process_time() - began
+        assert len(found) == 1000
+        return took
 
-    assert len(found) == 1000
-    assert min(took) < 0.05
+    assert any(seconds() < 0.05 for _ in range(20))  # most tries are for a machine that does something else, too
 
 
 def test_an_hourly_rule_follows_real_time_through_both_changes() -> None:
