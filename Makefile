@@ -4,6 +4,8 @@ HOST ?= 127.0.0.1
 PROJECT ?= demo_project
 PYTHON ?= python3
 BIN := .venv/bin
+# A file's tests share what it has started, so a file stays with one worker; tests/conftest.py says in which order.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: start test lint dev bench
 
@@ -14,8 +16,8 @@ dev: .venv/.installed-dev
 	@DEBUG=true exec $(BIN)/python manage.py start $(PROJECT) --host $(HOST) --port $(PORT) --reload
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
-	TEST_DATABASE=postgres $(BIN)/python -m pytest
+	$(PYTEST)
+	TEST_DATABASE=postgres $(PYTEST)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
