@@ -12,6 +12,7 @@ from runs.states import RunStatus
 from schedules.clock_notes import Bite
 from schedules.models import PipelineSchedule, ScheduleType
 from schedules.timetable import Instant, Kind
+from schedules.timing import quantile
 
 AHEAD = timedelta(days=14)
 CLOCKS_AHEAD = timedelta(days=730)
@@ -72,7 +73,7 @@ def plan(before: PipelineSchedule | None, after: PipelineSchedule, moment: datet
     bites = clock_changes(after, moment)
     was, will = (coming(before, moment) if before else []), coming(after, moment, is_strict=True)
     until = min([moment + AHEAD, *(each[-1].utc for each in (was, will) if len(each) == MOST_MOMENTS)])
-    was, will = ([instant for instant in each if instant.utc <= until] for each in (was, will))
+    was, will = ([each for each in found if each.utc <= until and not each.hit] for found in (was, will))
     old, new = ({instant.utc for instant in each} for each in (was, will))
     usual = usual_duration(after.pipeline_id)
     return Plan(
@@ -97,11 +98,12 @@ def coming(schedule: PipelineSchedule, moment: datetime, *, is_strict: bool = Fa
     if not schedule.is_active or schedule.schedule_type != ScheduleType.TIME:
         return []
     try:
-        return schedule.timetable().between(moment, moment + AHEAD, MOST_MOMENTS)
+        found = schedule.timetable().between(moment, moment + AHEAD, MOST_MOMENTS)
     except Refusal:
         if is_strict:
             raise
         return []
+    return found
 
 
 def clock_changes(schedule: PipelineSchedule, moment: datetime) -> list[Bite]:
@@ -116,12 +118,9 @@ def usual_duration(pipeline_id: int) -> timedelta | None:
     done = PipelineRun.objects.filter(
         pipeline_id=pipeline_id, status=RunStatus.COMPLETED, started_at__isnull=False, completed_at__isnull=False
     )
-    lasted = sorted(
-        end - begin
-        for begin, end in done.order_by("-id").values_list("started_at", "completed_at")[:LAST_RUNS]
-        if begin and end
-    )
-    return lasted[min(int(len(lasted) * QUANTILE), len(lasted) - 1)] if lasted else None
+    times = done.order_by("-id").values_list("started_at", "completed_at")[:LAST_RUNS]
+    taken = [(end - begin).total_seconds() for begin, end in times if begin and end]
+    return timedelta(seconds=quantile(taken, QUANTILE)) if taken else None
 
 
 def too_close(moments: Sequence[Instant], usual: timedelta | None) -> list[Instant]:
@@ -142,7 +141,7 @@ def collisions(
     found = []
     others = PipelineSchedule.objects.active().filter(pipeline_id=schedule.pipeline_id, schedule_type=ScheduleType.TIME)
     for other in others.exclude(pk=schedule.pk).order_by("id")[:MOST_OTHERS]:
-        theirs = [instant.utc for instant in coming(other, moment) if instant.utc <= until]
+        theirs = [each.utc for each in coming(other, moment) if each.utc <= until and not each.hit]
         found += [Collision(mine, other, their) for mine, their in meetings(moments, theirs, usual or timedelta(0))]
     return sorted(found, key=lambda each: (each.utc, each.schedule.pk))
 

@@ -104,8 +104,11 @@ class OccurrenceSerializer(serializers.ModelSerializer[Occurrence]):
 
 class PreviewInstantSerializer(StrictSerializer):
     utc = serializers.DateTimeField(read_only=True)
-    local = serializers.CharField(read_only=True)
-    note = serializers.CharField(read_only=True, allow_null=True)
+    local = serializers.SerializerMethodField()
+    note = serializers.CharField(source="remark", read_only=True, allow_null=True)
+
+    def get_local(self, instant: Any) -> str:
+        return str(instant.local.isoformat())
 
 
 class PreviewSerializer(StrictSerializer):
@@ -115,6 +118,39 @@ class PreviewSerializer(StrictSerializer):
     timezone = serializers.CharField(read_only=True)
     description = serializers.CharField(read_only=True)
     next = PreviewInstantSerializer(many=True, read_only=True)
+
+
+class ClockChangeSerializer(PreviewInstantSerializer):
+    """A change of the clock that meets the rule, and what becomes of its times."""
+
+    note = serializers.CharField(read_only=True)
+
+
+class CollisionSerializer(StrictSerializer):
+    """A moment that meets one of another trigger of the pipeline."""
+
+    utc = serializers.DateTimeField(read_only=True)
+    pipeline_schedule_id = serializers.IntegerField(source="schedule.pk", read_only=True)
+    name = serializers.CharField(source="schedule.name", read_only=True)
+    other_utc = serializers.DateTimeField(read_only=True)
+
+
+class SchedulePlanSerializer(StrictSerializer):
+    """What saving would change. `until` is as far as moments are compared; `usual_duration` is in seconds."""
+
+    now = serializers.CharField(read_only=True)
+    since = serializers.DateTimeField(read_only=True)
+    until = serializers.DateTimeField(read_only=True)
+    is_cut = serializers.BooleanField(read_only=True)
+    before = PreviewInstantSerializer(many=True, read_only=True)
+    after = PreviewInstantSerializer(many=True, read_only=True)
+    added = PreviewInstantSerializer(many=True, read_only=True)
+    removed = PreviewInstantSerializer(many=True, read_only=True)
+    kept = PreviewInstantSerializer(many=True, read_only=True)
+    clock_changes = ClockChangeSerializer(source="bites", many=True, read_only=True)
+    usual_duration = Seconds(source="usual", read_only=True, allow_null=True)
+    overlaps = PreviewInstantSerializer(many=True, read_only=True)
+    collisions = CollisionSerializer(many=True, read_only=True)
 
 
 class TriggeredRunSerializer(StrictSerializer):

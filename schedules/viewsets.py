@@ -12,6 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from pipelines import catalog
 from pipelines.filters import choice, instant, number, read_number, text
 from pipelines.refusal import Refusal
 from pipelines.serializers import read_instant
@@ -19,14 +20,16 @@ from pipelines.viewsets import Resource
 from runs.models import Origin
 from runs.serializers import PipelineRunSerializer, StartSerializer
 from runs.viewsets import IDEMPOTENCY_KEY, RunList, start, validated
-from schedules import scheduler, triggers
+from schedules import plans, scheduler, triggers
 from schedules.mage_trigger import check_active
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType, Source
 from schedules.serializers import (
     NewScheduleSerializer,
     OccurrenceSerializer,
     PipelineScheduleSerializer,
+    PreviewInstantSerializer,
     PreviewSerializer,
+    SchedulePlanSerializer,
     entity_tag,
 )
 
@@ -52,7 +55,7 @@ class PipelineScheduleViewSet(mixins.ListModelMixin, Resource):
     }
     search_fields = ("name", "description", "pipeline__uuid", "pipeline__name")
     orders = ("id", "name", "created_at")
-    scopes = {"preview": "read", "pause": "run", "resume": "run"}
+    scopes = {"preview": "read", "plan": "read", "plan_new": "read", "pause": "run", "resume": "run"}
     action_parameters = {"preview": ("count", "from")}
 
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -143,9 +146,28 @@ class PipelineScheduleViewSet(mixins.ListModelMixin, Resource):
                 "expression": schedule.schedule_interval,
                 "timezone": schedule.timezone,
                 "description": timetable.describe(),
-                "next": [{"utc": each.utc, "local": each.local.isoformat(), "note": each.remark} for each in upcoming],
+                "next": PreviewInstantSerializer(upcoming, many=True).data,
             }
         )
+
+    @extend_schema(request=PipelineScheduleSerializer(partial=True), responses=SchedulePlanSerializer)
+    @action(detail=True, methods=["post"])
+    def plan(self, request: Request, pk: str) -> Response:
+        """What a PATCH with this body would change; nothing does. Refuses what the PATCH would refuse."""
+        schedule = self.get_object()
+        serializer = PipelineScheduleSerializer(schedule, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        return Response(SchedulePlanSerializer(planned(schedule, dict(serializer.validated_data))).data)
+
+    @extend_schema(
+        operation_id="pipeline_schedules_plan_new", request=PipelineScheduleSerializer, responses=SchedulePlanSerializer
+    )
+    @action(detail=False, methods=["post"], url_path="plan", pagination_class=None)
+    def plan_new(self, request: Request) -> Response:
+        """What writing down this trigger would do; nothing is kept."""
+        fields = validated(PipelineScheduleSerializer, request)
+        pipeline = catalog.find(fields.pop("pipeline")["uuid"])
+        return Response(SchedulePlanSerializer(planned(None, {**fields, "pipeline": pipeline})).data)
 
     def locked(self) -> PipelineSchedule:
         """Return the trigger, its row held, if it still is what the caller's If-Match says."""
@@ -205,6 +227,13 @@ def find(schedule_id: str) -> PipelineSchedule:
     if schedule is None:
         raise Refusal(f"There is no trigger {schedule_id}.", code="unknown_schedule")
     return schedule
+
+
+def planned(schedule: PipelineSchedule | None, fields: dict[str, Any]) -> plans.Plan:
+    wanted = fields.pop("status", None if schedule else "inactive")
+    draft = plans.draft(schedule, fields, is_active=None if wanted is None else wanted == "active")
+    triggers.check(draft)
+    return plans.plan(schedule, draft, timezone.now())
 
 
 def tagged(schedule: PipelineSchedule, *, code: int = status.HTTP_200_OK, token: str = "") -> Response:
