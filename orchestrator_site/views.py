@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from runs import overview
 from runs.models import PipelineRun, Worker, WorkerKind
 from runs.views import is_refresh, with_progress
+from schedules import holding
 from schedules.models import PipelineSchedule
 
 NEXT, RECENT, GOING_ON = 12, 12, 20
@@ -29,6 +30,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "numbers": overview.numbers(now, since),
         "late": PipelineSchedule.objects.due(now - LATE).count(),
         "set_aside": PipelineSchedule.objects.set_aside().count(),
+        "held": holding.held().count(),
         "going_on": with_progress(list(PipelineRun.objects.unfinished().for_list()[:GOING_ON])),
         "failed": with_progress(failed),
         "recent": with_progress(list(PipelineRun.objects.finished().for_list()[:RECENT])),

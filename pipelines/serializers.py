@@ -44,7 +44,7 @@ class StrictSerializer(serializers.Serializer[Any]):
     """Refuses fields it does not know and fields that cannot be set; names the nearest one."""
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        if not isinstance(data, Mapping):
+        if data is not serializers.empty and not isinstance(data, Mapping):
             raise serializers.ValidationError({"non_field_errors": ["Send a JSON object."]}, code="not_an_object")
         return super().run_validation(data)
 

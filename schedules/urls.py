@@ -1,12 +1,14 @@
 from django.urls import path
 
-from schedules import form_pages, views
+from schedules import form_pages, held_pages, views
 
 app_name = "schedules"
 urlpatterns = [
     path("", views.index, name="list"),
     path("new/", form_pages.create, name="create"),
     path("preview/", form_pages.preview, name="preview"),
+    path("held/", held_pages.index, name="held"),
+    path("held/decide/", held_pages.decide, name="decide_held"),
     path("<int:schedule_id>/", views.detail, name="detail"),
     path("<int:schedule_id>/edit/", form_pages.edit, name="edit"),
     path("<int:schedule_id>/preview/", form_pages.preview, name="preview"),

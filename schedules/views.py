@@ -17,7 +17,7 @@ from runs import overview
 from runs.forms import StartForm
 from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
-from schedules import scheduler, timetable, triggers
+from schedules import holding, scheduler, timetable, triggers
 from schedules.form_pages import find, in_words, show_token
 from schedules.models import PipelineSchedule, ScheduleType
 from schedules.triggers_file import triggers_path
@@ -45,6 +45,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "state": state,
         "states": STATES,
         "broken": list(Pipeline.objects.with_broken_triggers()[:MOST_BROKEN]),
+        "held": 0 if is_refresh(request) else holding.held().count(),
         "now": timezone.now(),
     }
     return render(request, "schedules/_rows_live.html" if is_refresh(request) else "schedules/list.html", context)

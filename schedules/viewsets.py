@@ -21,6 +21,7 @@ from runs.models import Origin
 from runs.serializers import PipelineRunSerializer, StartSerializer
 from runs.viewsets import IDEMPOTENCY_KEY, RunList, start, validated
 from schedules import plans, scheduler, triggers
+from schedules.held_resource import HeldActions
 from schedules.mage_trigger import check_active
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType, Source
 from schedules.serializers import (
@@ -204,7 +205,7 @@ class RunsOfScheduleViewSet(RunList):
 
 
 @extend_schema(tags=["occurrences"])
-class OccurrenceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):
+class OccurrenceViewSet(HeldActions, mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):
     """Every moment a trigger was due, with the decision and the reason."""
 
     queryset = Occurrence.objects.all()

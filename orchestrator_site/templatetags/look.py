@@ -264,6 +264,13 @@ def wall(instant: Instant) -> str:
     return f"{instant.local:%a %Y-%m-%d %H:%M} {offset[:3]}:{offset[3:]}"
 
 
+@register.filter
+def local_clock(text: str) -> str:
+    """Return a stored local time for people: "2025-03-03T06:00:00+01:00" → "2025-03-03 06:00 +01:00"."""
+    day, _, clock = text.partition("T")
+    return f"{day} {clock[:5]} {clock[8:]}".strip()
+
+
 @register.simple_tag
 def yours(instant: Instant) -> SafeString:
     """Write the time of day of an instant in the viewer's zone; its date only where it differs from the local one."""
