@@ -233,6 +233,8 @@ def find(schedule_id: str) -> PipelineSchedule:
 def planned(schedule: PipelineSchedule | None, fields: dict[str, Any]) -> plans.Plan:
     wanted = fields.pop("status", None if schedule else "inactive")
     draft = plans.draft(schedule, fields, is_active=None if wanted is None else wanted == "active")
+    if "name" in fields:
+        triggers.check_name(draft.name)
     triggers.check(draft)
     return plans.plan(schedule, draft, timezone.now())
 
