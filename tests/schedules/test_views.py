@@ -78,7 +78,7 @@ def test_the_list_asks_as_much_for_many_triggers_as_for_one(
         schedule = make_schedule(name=f"t{number}")
         make_run(trigger_id=schedule.pk) if number % 20 == 0 else None
 
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         answer = page.get("/schedules/")
 
     assert len(answer.context["rows"]) == PAGE
