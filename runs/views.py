@@ -18,6 +18,7 @@ from runs import lifecycle, logs, overview
 from runs.forms import RunFilter
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
+from runs.why import why
 
 PAGE = 50
 MOST_BLOCKS = 500  # rows of the table of a run's blocks
@@ -59,6 +60,7 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         ],
         "chosen": chosen,
         "chosen_uuid": chosen.block_uuid if chosen else "",
+        "why": None if run.is_finished else why(run, now),
         "log": log_of(chosen, request.GET.get("attempt")) if chosen else None,
         "can_cancel": not run.is_finished,
         "can_retry": run.status in (RunStatus.FAILED, RunStatus.CANCELLED),

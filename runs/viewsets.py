@@ -40,6 +40,8 @@ from runs.serializers import (
     log_line,
 )
 from runs.states import BlockStatus, RunStatus
+from runs.why import why
+from runs.why_serializers import ExplanationSerializer
 
 LOG_BYTES = 64 * 1024
 MOST_LOG_BYTES = 1024 * 1024
@@ -124,6 +126,12 @@ class PipelineRunViewSet(mixins.RetrieveModelMixin, RunList):
         if not lifecycle.retry(run, moment=timezone.now(), by=by, **wanted):
             raise conflict(self.get_object(), "")
         return Response(PipelineRunSerializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=ExplanationSerializer, filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def why(self, request: Request, pk: str) -> Response:
+        """Why the run is not running, or which of its blocks is not: every condition, and what is in the way."""
+        return Response(ExplanationSerializer(why(self.get_object(), timezone.now())).data)
 
     @extend_schema(
         responses={(200, "application/json"): RunLogSerializer, (200, "text/plain"): OpenApiTypes.STR},
