@@ -9,6 +9,8 @@ from django.db import transaction
 from runs import bell
 from runs.models import BlockRun, Event, PipelineRun
 
+END = "end"  # a ring of timers that is not urgent
+
 
 def note(
     run: PipelineRun,
@@ -50,7 +52,7 @@ def publish_timer() -> None:
 
 def publish_end() -> None:
     """Tell schedulers, after the commit, that a run ended: something may follow it, or have waited for its place."""
-    transaction.on_commit(lambda: bell.ring("ends"))
+    transaction.on_commit(lambda: bell.ring("timers", END))
 
 
 def publish_log(block_run_id: int, size: int) -> None:

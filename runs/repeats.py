@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from rest_framework.request import Request
 
 from pipelines.refusal import Refusal
@@ -57,8 +57,7 @@ def kept_or_made(key: str, make: Callable[[], T], find: Callable[[str], T | None
     if earlier := find(key):
         return earlier, False
     try:
-        with transaction.atomic():
-            return make(), True
+        return make(), True  # in a transaction of its own; what it notes about a refusal stays
     except (IntegrityError, Refusal):  # the latter: what another made with this key meanwhile may stand in the way
         winner = find(key)
         if winner is None:

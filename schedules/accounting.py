@@ -39,8 +39,8 @@ def account(schedule: PipelineSchedule, settings: Settings, moment: datetime, le
     if timing.timetable.kind is Kind.ALWAYS_ON:
         schedule.decided_until = moment + TICK  # past the first look, which is at once
         schedule.next_due_at = timing.next_due(schedule.decided_until)
-        is_over = timing.timetable.is_over(moment)
-        instants = [] if is_over else [timing.timetable.at(moment)]
+        is_open = timing.timetable.is_open(moment) and not timing.timetable.is_over(moment)
+        instants = [timing.timetable.at(moment)] if is_open else []
         return Case(schedule, settings, entries(schedule, settings, timing, instants, moment), starts_when_idle=True)
     limit = max(LISTED_AT_MOST, settings.catchup_max + 1)
     instants = timing.due(begun, moment, limit)
@@ -67,7 +67,7 @@ def entries(
     unlisted_since: datetime | None = None,
 ) -> list[Occurrence]:
     """Return a row for each instant."""
-    due = [Due(instant.utc, instant.utc + timing.shift, hit_of(instant)) for instant in instants]
+    due = [Due(instant.utc, instant.utc + timing.shift, instant.hit) for instant in instants]
     rulings = rule(due, settings, moment, paused_until=schedule.last_enabled_at, unlisted_since=unlisted_since)
     ends: list[datetime | None] = [instant.utc for instant in instants[1:]]
     ends += [end_after(timing, instants[-1])] if instants else []
@@ -92,7 +92,3 @@ def entries(
 def end_after(timing: Timing, instant: Instant) -> datetime | None:
     following = None if timing.timetable.rule is None else timing.timetable.next_after(instant.utc)
     return following.utc if following else None
-
-
-def hit_of(instant: Instant) -> str:
-    return str(getattr(instant, "hit", ""))

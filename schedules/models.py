@@ -5,7 +5,7 @@ import hmac
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import F, Q
@@ -154,6 +154,25 @@ class PipelineSchedule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        changed = kwargs.get("update_fields")
+        if changed is None or {"settings", "schedule_type"} & set(changed):
+            self.keep_links()
+
+    def keep_links(self) -> None:
+        """Keep the index behind the setting `after` in step with it; nonsense in the settings follows nothing."""
+        try:
+            after = self.checked_settings().after if self.schedule_type == ScheduleType.EVENT else None
+        except Refusal:
+            after = None
+        wanted = set(after.pipelines) if after else set()
+        there = set(self.links.values_list("pipeline_uuid", flat=True))
+        if there - wanted:
+            self.links.filter(pipeline_uuid__in=there - wanted).delete()
+        missing = [ChainLink(schedule=self, pipeline_uuid=uuid) for uuid in sorted(wanted - there)]
+        ChainLink.objects.bulk_create(missing, ignore_conflicts=True)
 
     @property
     def status(self) -> str:

@@ -1,10 +1,11 @@
 """The scheduler: `tick` fires what is due at a moment; `run_forever` is the loop around it that reads the clock."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import psycopg2
@@ -16,15 +17,16 @@ from django.utils import timezone
 from pipelines import catalog
 from pipelines.refusal import Refusal
 from runs import bell, events, lifecycle, recovery, workers
+from runs.admission import NotAdmitted
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
-from schedules import backfill_endings, triggers_yaml, waiting
+from schedules import backfill_endings, calls, chains, triggers_yaml, waiting
 from schedules.firing import fire_batch
-from schedules.models import PLANNED, PipelineSchedule
+from schedules.models import PLANNED, PipelineSchedule, ScheduleType
 from schedules.starting import run_settings
 
 logger = logging.getLogger(__name__)
 LONGEST_WAIT = 1.0  # seconds: a stop is seen within this, even if nobody rings
-HELD_BY_ANOTHER = timedelta(milliseconds=100)
+HELD_BY_ANOTHER = GATHER = timedelta(milliseconds=100)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between attempts while the database is away
 SWEEP_EVERY = PROJECT_EVERY = timedelta(seconds=2)
 ADOPT_EVERY = timedelta(seconds=10)
@@ -41,9 +43,8 @@ class TickReport:
 
 def tick(moment: datetime) -> TickReport:
     """Decide everything that is due at `moment`, in batches; costs a few small queries when nothing is."""
-    fired, lag = 0, None
-    resume_paused(moment)
-    fired += waiting.admit(moment)
+    next_resume = resume_paused(moment)
+    fired, lag = waiting.admit(moment) + chains.follow(moment), None
     next_due = PipelineSchedule.objects.next_due()
     while next_due and next_due <= moment:
         batch = fire_batch(moment)
@@ -51,46 +52,38 @@ def tick(moment: datetime) -> TickReport:
             break
         fired, lag = fired + batch.fired, max(filter(None, [lag, batch.lag]), default=None)
         next_due = PipelineSchedule.objects.next_due()
-    timers = [next_due, waiting.next_timer(moment), PipelineSchedule.objects.next_resume()]
+    timers = [next_due, next_resume, waiting.next_timer(moment)]
     return TickReport(fired, min(filter(None, timers), default=None), lag)
 
 
-def resume_paused(moment: datetime) -> int:
-    """Switch on again what was paused until now; return how many."""
-    found = list(PipelineSchedule.objects.filter(paused_until__lte=moment).order_by("paused_until")[:200])
-    for schedule in found:
+def resume_paused(moment: datetime) -> datetime | None:
+    """Switch on again what was paused until now; return when the next such pause ends."""
+    while (ends := PipelineSchedule.objects.next_resume()) and ends <= moment:
         with transaction.atomic():
-            row = PipelineSchedule.objects.claimed().filter(pk=schedule.pk, paused_until__lte=moment).first()
-            if row is not None:
-                row.resume(moment)
-    return len(found)
+            schedule = PipelineSchedule.objects.claimed().filter(paused_until__lte=moment).first()
+            if schedule is None:  # another scheduler is at it
+                return ends
+            schedule.resume(moment)
+    return ends
 
 
-def start_now(
-    schedule: PipelineSchedule,
-    *,
-    moment: datetime,
-    origin: Origin,
-    variables: Mapping[str, Any] | None = None,
-    event: Mapping[str, Any] | None = None,
-    started_by: str = "",
-    idempotency_key: str | None = None,
-    request_digest: str = "",
-    execution_date: datetime | None = None,
-) -> PipelineRun:
-    """Start a run with the schedule's settings now, whatever its timetable says. Raises what `create_run` raises."""
-    return lifecycle.create_run(
-        schedule.pipeline,
-        moment=moment,
-        origin=origin,
-        execution_date=execution_date,
-        variables=variables,
-        event=event,
-        settings=run_settings(schedule, schedule.checked_settings()),
-        idempotency_key=idempotency_key,
-        request_digest=request_digest,
-        started_by=started_by,
-    )
+def start_now(schedule: PipelineSchedule, *, moment: datetime, origin: Origin, **fields: Any) -> PipelineRun:
+    """Start a run with the schedule's settings now, whatever its timetable says; `fields` are those of `create_run`.
+
+    A call of an API trigger is a moment of it: it stands in the ledger, refused or not. Raises what `create_run` does.
+    """
+    settings = run_settings(schedule, schedule.checked_settings())
+    start = partial(lifecycle.create_run, schedule.pipeline, moment=moment, origin=origin, settings=settings, **fields)
+    if schedule.schedule_type == ScheduleType.TIME or origin == Origin.MANUAL:
+        return start()
+    try:
+        with transaction.atomic():
+            run = start()
+            calls.note(schedule, moment, origin, run=run)
+            return run
+    except NotAdmitted as refusal:
+        calls.note(schedule, moment, origin, gate=refusal.gate)
+        raise
 
 
 def plan_next(schedule: PipelineSchedule, moment: datetime) -> None:
@@ -238,10 +231,12 @@ class Loop:
         """Sleep until the next duty, or until somebody rings."""
         now = timezone.now()
         wait = min(duty.next_at for duty in self.duties) - now
-        if ear.wait(min(max(wait.total_seconds(), 0.0), LONGEST_WAIT)):
-            for duty in self.duties:
-                if duty.is_timed:
-                    duty.next_at = now
+        rings = ear.wait(min(max(wait.total_seconds(), 0.0), LONGEST_WAIT))
+        is_urgent = any(text != events.END for text in rings)
+        for duty in self.duties if rings else ():
+            if duty.is_timed:
+                # Many runs may end at once; what follows them is looked for together.
+                duty.next_at = min(duty.next_at, now if is_urgent else max(now, duty.called_at + GATHER))
 
     def wait_out(self, error: Exception) -> None:
         """Wait before the next attempt, longer each time; say so once per outage."""

@@ -35,7 +35,8 @@ class Timing:
             is_first = self.enabled_at is None or decided_until <= self.enabled_at
             look = max(decided_until, self.enabled_at or decided_until)
             look = max(look if is_first else look + LOOK_AGAIN, self.timetable.start or look)
-            return None if self.timetable.is_over(look) else look
+            opens = look if self.timetable.is_open(look) else self.timetable.opens_at(look)
+            return None if opens is None or self.timetable.is_over(opens) else opens
         following = self.next_after(decided_until)
         return following.utc + self.shift if following else None
 

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from pipelines import catalog
 from pipelines.project import AUTHORITATIVE, TriggerRules, trigger_rules
 from pipelines.refusal import Refusal
-from schedules import firing, scheduler, timetable, triggers_back
+from schedules import chains, firing, scheduler, timetable, triggers_back
 from schedules.models import PipelineSchedule, ScheduleType, Source
 from schedules.policies import Settings
 from schedules.triggers_back import Edit
@@ -200,7 +200,16 @@ def check_name(name: str) -> None:
 
 def check(schedule: PipelineSchedule) -> None:
     """Raise `Refusal` for the first thing that is wrong with a trigger as it stands, but for its name."""
-    Settings.from_json(schedule.settings)
+    after = Settings.from_json(schedule.settings).after
+    if after and schedule.schedule_type != ScheduleType.EVENT:
+        raise Refusal(
+            f"A trigger of type {schedule.schedule_type} follows no other pipelines.",
+            field="settings.after",
+            hint="Make it an event trigger, or leave after out.",
+            code="contradiction",
+        )
+    if after:
+        chains.check_no_loop(schedule, after)
     if schedule.schedule_type == ScheduleType.TIME:
         schedule.timetable()
         return

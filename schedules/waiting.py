@@ -20,8 +20,10 @@ HEADS = 50  # of one schedule; of a backfill, as many as its limit
 
 
 def admit(moment: datetime) -> int:
-    """Start what may start by now; return how many were started or expired."""
-    expired = expire(moment)
+    """Start what may start by now; return how many were."""
+    if not Occurrence.objects.filter(decision=Decision.WAITING).exists():
+        return 0
+    expire(moment)
     groups = list(
         ready(moment)
         .order_by("pipeline_id")
@@ -31,7 +33,7 @@ def admit(moment: datetime) -> int:
     started = 0
     for pipeline_id, of_pipeline in groupby(groups, key=lambda group: group[0]):
         started += admit_pipeline(pipeline_id, [group[1:] for group in of_pipeline], moment)
-    return expired + started
+    return started
 
 
 def ready(moment: datetime) -> OccurrenceQuerySet:
@@ -76,7 +78,7 @@ def admit_pipeline(
 
 
 def expire(moment: datetime) -> int:
-    """End the wait of what was to start by now or not at all."""
+    """End the wait of what was to start by now or not at all; return how many rows that were."""
     late = Occurrence.objects.filter(decision=Decision.WAITING, expires_at__lte=moment)
     if not late.exists():
         return 0
