@@ -5,9 +5,10 @@ A name stands for the days of a calendar, `weekend` and `weekday` for those of t
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from itertools import product
 
 from pipelines.refusal import Refusal
@@ -26,6 +27,12 @@ class InvalidDays(Refusal):
 
     def __init__(self, message: str, *, hint: str = "", field: str = "settings.calendar") -> None:
         super().__init__(message, field=field, hint=hint, code="invalid_calendar")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean …?" with the nearest of the known names, or ""."""
+    near = get_close_matches(name[:80], known, n=1)
+    return f"Did you mean {near[0]}?" if near else ""
 
 
 def weekend(day: date) -> str | None:

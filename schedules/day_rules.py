@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from difflib import get_close_matches
 
-from schedules.day_expressions import BUILTIN, Days, Expression, InvalidDays, Whys, read_expression
+from schedules.day_expressions import BUILTIN, Days, Expression, InvalidDays, Whys, did_you_mean, read_expression
 from schedules.policies import OnCalendarHit
 
 DAY = timedelta(days=1)
@@ -87,6 +86,5 @@ def read_day_rule(text: str, calendars: Mapping[str, Days], on_hit: OnCalendarHi
 
 
 def unknown(name: str, known: Mapping[str, Days]) -> InvalidDays:
-    near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(known)[:20])}."
+    hint = did_you_mean(name, known) or f"There are {', '.join(sorted(known)[:20])}."
     return InvalidDays(f"There is no calendar named {name[:80]}.", hint=hint)

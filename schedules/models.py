@@ -15,6 +15,9 @@ from pipelines.refusal import Refusal
 from runs import events
 from runs.models import Origin
 from schedules import forecasts
+from schedules.calendars import Calendar as Calendar  # Django finds the models of an app here
+from schedules.calendars import Shelf
+from schedules.maintenance import MaintenanceWindow as MaintenanceWindow
 from schedules.policies import Settings
 from schedules.timetable import Timetable, parse
 from schedules.timing import Timing, steady_jitter
@@ -179,10 +182,21 @@ class PipelineSchedule(models.Model):
         """Mage's word for `is_active`."""
         return "active" if self.is_active else "inactive"
 
-    def timetable(self) -> Timetable:
-        """Return the rule of instants; raises `InvalidSchedule`, or `InvalidSettings` for the choices about DST."""
-        dst = self.checked_settings().dst
-        return parse(self.schedule_interval, self.timezone, start=self.start_time, end=self.end_time, dst=dst)
+    def timetable(self, shelf: Shelf | None = None) -> Timetable:
+        """Return the rule of instants, with hours and calendar; raises the `Refusal` of whatever is wrong.
+
+        A `shelf` of calendars saves a query where several schedules are asked.
+        """
+        settings = self.checked_settings()
+        return parse(
+            self.schedule_interval,
+            self.timezone,
+            start=self.start_time,
+            end=self.end_time,
+            dst=settings.dst,
+            hours=settings.active_hours,
+            days=(shelf or Shelf()).day_rule(settings),
+        )
 
     def checked_settings(self) -> Settings:
         """Return the settings; raises `InvalidSettings`."""

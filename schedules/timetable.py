@@ -154,14 +154,8 @@ class Timetable:
         """The moment of `@once` with a start."""
         if self.kind is not Kind.ONCE or self.start is None:
             return None
-        local = self.start.astimezone(self.zone).replace(tzinfo=None, fold=0)
-        target = self.days.target(local.date()) if self.days and self.days.moves else local.date()
-        if target == local.date():
-            return self.at(self.start)
-        nominal = datetime.combine(target, local.time())
-        utc = instant_of(nominal, self.zone)
-        is_over = utc is None or (self.end is not None and utc > self.end)
-        return None if utc is None or is_over else self.instant(utc, nominal, local.date())
+        found = self.at(self.start)
+        return None if self.end and found.utc > self.end else found
 
     def instant(self, utc: datetime, nominal: datetime, source: date | None = None) -> Instant:
         """Return the moment, with what the calendar has to say; `source` is the day that it was moved from."""
@@ -190,9 +184,13 @@ class Timetable:
         return self.end is not None and moment > self.end
 
     def at(self, moment: datetime) -> Instant:
-        """Return any moment as an instant of this schedule: for the kinds that have no rule of instants."""
+        """Return any moment as an instant of this schedule, where its calendar moves it: for kinds without a rule."""
         nominal = moment.astimezone(self.zone).replace(tzinfo=None, fold=0)
-        return self.instant(moment.astimezone(UTC), nominal, nominal.date())
+        source = nominal.date()
+        if self.kind is Kind.ONCE and self.days and self.days.moves and self.days.target(source) != source:
+            nominal = datetime.combine(self.days.target(source), nominal.time())
+            moment = instant_of(nominal, self.zone) or moment
+        return self.instant(moment.astimezone(UTC), nominal, source)
 
     def is_open(self, moment: datetime) -> bool:
         """Is this within the hours, on a day that is no hit? For `@always_on`, which has no moments to leave out."""
