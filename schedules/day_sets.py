@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 
-import holidays
-
 from pipelines.refusal import Refusal
 from schedules.day_expressions import Days, did_you_mean
 
@@ -54,11 +52,15 @@ def read_holidays(country: str, subdivision: str) -> Days:
 
 @lru_cache(maxsize=1)
 def countries_known() -> Mapping[str, Sequence[str]]:
+    import holidays  # dear, and needed only where there is such a calendar
+
     return holidays.list_supported_countries(include_aliases=False)
 
 
 @lru_cache(maxsize=2048)
 def holidays_of(country: str, subdivision: str, year: int) -> Mapping[date, str]:
+    import holidays  # likewise
+
     found = holidays.country_holidays(country, subdiv=subdivision or None, years=year, language="en_US")
     return {day: name for day, name in found.items() if day.year == year}
 

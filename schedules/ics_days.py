@@ -4,13 +4,12 @@ A file is read once, when it is given; what is kept are its events as JSON:
 {"name", "start": "2025-12-25T00:00:00", "days": 2, "rrule": "FREQ=YEARLY", "also": [starts], "except": [days]}.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
-
-import icalendar
 
 from schedules.cron_fields import InvalidSchedule
 from schedules.day_expressions import Days
@@ -30,8 +29,14 @@ def read_ics(text: str) -> list[Event]:
     """Return the events of a file; raise `InvalidCalendar` for what is too large or cannot be read."""
     if len(text.encode()) > MOST_BYTES:
         raise refuse(f"The file has {len(text.encode()):,} bytes; the limit is {MOST_BYTES:,}.", "Leave old years out.")
+    if "\x00" in text:
+        raise refuse("The file contains a character that cannot be stored.")
     if not text.lstrip("\ufeff \r\n").upper().startswith("BEGIN:VCALENDAR"):
         raise refuse("This is not an iCalendar file.", HINT)
+    if len(re.findall(r"^BEGIN:", text, re.IGNORECASE | re.MULTILINE)) > 3 * MOST_EVENTS:
+        raise refuse(f"The file has more parts than {MOST_EVENTS} events have.")
+    import icalendar  # dear, and needed here only
+
     try:
         calendar = icalendar.Calendar.from_ical(text.lstrip("\ufeff \r\n"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -104,7 +109,7 @@ def rule_text(rule: Any, zone: tzinfo | None) -> str:
     if until := parts.get("UNTIL"):
         last = until[0]
         parts["UNTIL"] = [naive(last.astimezone(zone)) if zone_of(last) and zone else last]
-    return bytes(icalendar.vRecur(parts).to_ical()).decode()  # type: ignore[no-untyped-call]
+    return bytes(type(rule)(parts).to_ical()).decode()
 
 
 def as_list(value: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from pipelines import catalog
 from pipelines.project import AUTHORITATIVE, TriggerRules, trigger_rules
 from pipelines.refusal import Refusal
 from schedules import chains, firing, scheduler, timetable, triggers_back
+from schedules.calendars import Shelf
 from schedules.models import PipelineSchedule, ScheduleType, Source
 from schedules.policies import Settings
 from schedules.triggers_back import Edit
@@ -200,7 +201,8 @@ def check_name(name: str) -> None:
 
 def check(schedule: PipelineSchedule) -> None:
     """Raise `Refusal` for the first thing that is wrong with a trigger as it stands, but for its name."""
-    after = Settings.from_json(schedule.settings).after
+    settings = Settings.from_json(schedule.settings)
+    after = settings.after
     if after and schedule.schedule_type != ScheduleType.EVENT:
         raise Refusal(
             f"A trigger of type {schedule.schedule_type} follows no other pipelines.",
@@ -214,6 +216,7 @@ def check(schedule: PipelineSchedule) -> None:
         schedule.timetable()
         return
     timetable.read_zone(schedule.timezone)
+    Shelf().day_rule(settings)
     if schedule.schedule_interval:
         raise Refusal(
             f"A trigger of type {schedule.schedule_type} has no interval.",
