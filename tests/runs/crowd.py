@@ -17,7 +17,7 @@ import psutil
 from tests.runs.small_project import write_project
 from tests.schedules.scratch import ROOT, postgres_database
 
-PRELUDE = "import django; django.setup(); from tests.runs.process import *; answer_in_copies(sys.argv[1:])"
+PRELUDE = "import django; django.setup(); from tests.runs.process import *; migrate(); answer_in_copies(sys.argv[1:])"
 
 
 class Member:
@@ -59,8 +59,6 @@ class Crowd:
             "DATABASE_URL": url,
             "PYTHONPATH": str(ROOT),
         }
-        command = [sys.executable, "manage.py", "migrate", "-v0"]
-        subprocess.run(command, cwd=ROOT, env=self.env, check=True, stdout=subprocess.DEVNULL)
         pairs = [socket.socketpair() for _ in range(size)]
         theirs = [pair[1].fileno() for pair in pairs]
         command = [sys.executable, "-c", PRELUDE, *map(str, theirs)]
@@ -68,6 +66,7 @@ class Crowd:
         for pair in pairs:
             pair[1].close()
         self.members = [Member(ours) for ours, _ in pairs]
+        self.ask("None")  # whoever answers has migrated
 
     def ask(self, code: str) -> Any:
         return self.members[0].ask(code)
