@@ -404,6 +404,11 @@ class OccurrenceQuerySet(models.QuerySet["Occurrence"]):
         found = self.filter(scheduled_for__lt=before) if before else self
         return found.select_related("pipeline_run").defer("pipeline_run__variables").order_by("-scheduled_for")
 
+    def with_all(self) -> Self:
+        """With everything that decides about them; without the text of code files."""
+        beside = ("schedule", "backfill", "pipeline__current_version", "pipeline_run__version")
+        return self.select_related(*beside).defer("pipeline__current_version__files", "pipeline_run__version__files")
+
 
 class Occurrence(models.Model):
     """One moment a pipeline was due, what was decided, and why. Its constraints make a firing happen once."""

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from schedules import form_pages, held_pages, views
+from schedules import form_pages, held_pages, views, why_pages
 
 app_name = "schedules"
 urlpatterns = [
@@ -10,6 +10,7 @@ urlpatterns = [
     path("held/", held_pages.index, name="held"),
     path("held/decide/", held_pages.decide, name="decide_held"),
     path("<int:schedule_id>/", views.detail, name="detail"),
+    path("<int:schedule_id>/occurrences/<int:occurrence_id>/", why_pages.occurrence, name="occurrence"),
     path("<int:schedule_id>/edit/", form_pages.edit, name="edit"),
     path("<int:schedule_id>/preview/", form_pages.preview, name="preview"),
     path("<int:schedule_id>/pause/", views.pause, name="pause"),

@@ -22,6 +22,7 @@ from schedules.form_pages import find, in_words, show_token
 from schedules.models import PipelineSchedule, ScheduleType
 from schedules.triggers_file import triggers_path
 from schedules.triggers_plan import is_in_code
+from schedules.why import why_schedule
 
 PAGE, LEDGER, RUNS, UPCOMING = 100, 50, 15, 10
 MOST_BROKEN = 20  # files whose mistakes are shown above the list
@@ -138,6 +139,7 @@ def page_of(schedule: PipelineSchedule, before: str | None) -> dict[str, Any]:
     return {
         "schedule": schedule,
         "words": in_words(schedule),
+        "why": why_schedule(schedule, now),
         "upcoming": upcoming(schedule, now),
         "ledger": ledger[:LEDGER],
         "older": ledger[LEDGER - 1].scheduled_for.isoformat() if len(ledger) > LEDGER else None,

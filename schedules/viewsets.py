@@ -20,6 +20,7 @@ from pipelines.viewsets import Resource
 from runs.models import Origin
 from runs.serializers import PipelineRunSerializer, StartSerializer
 from runs.viewsets import IDEMPOTENCY_KEY, RunList, start, validated
+from runs.why_serializers import ExplanationSerializer
 from schedules import plans, scheduler, triggers
 from schedules.held_resource import HeldActions
 from schedules.mage_trigger import check_active
@@ -33,6 +34,7 @@ from schedules.serializers import (
     SchedulePlanSerializer,
     entity_tag,
 )
+from schedules.why import why_occurrence, why_schedule
 
 MOST_PREVIEWED = 100
 IF_MATCH = OpenApiParameter(
@@ -170,6 +172,12 @@ class PipelineScheduleViewSet(mixins.ListModelMixin, Resource):
         pipeline = catalog.find(fields.pop("pipeline")["uuid"])
         return Response(SchedulePlanSerializer(planned(None, {**fields, "pipeline": pipeline})).data)
 
+    @extend_schema(responses=ExplanationSerializer, filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def why(self, request: Request, pk: str) -> Response:
+        """Why the trigger is not running: what its next start has to pass, as if it came now."""
+        return Response(ExplanationSerializer(why_schedule(self.get_object(), timezone.now())).data)
+
     def locked(self) -> PipelineSchedule:
         """Return the trigger, its row held, if it still is what the caller's If-Match says."""
         queryset = PipelineSchedule.objects.select_for_update(of=("self",)).select_related("pipeline")
@@ -221,6 +229,13 @@ class OccurrenceViewSet(HeldActions, mixins.ListModelMixin, mixins.RetrieveModel
     }
     search_fields = ("reason", "schedule__name")
     orders = ("id", "scheduled_for")
+
+    @extend_schema(responses=ExplanationSerializer, filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def why(self, request: Request, pk: str) -> Response:
+        """What became of the moment and, while it waits or its run goes on, what stands in its way now."""
+        self.queryset = Occurrence.objects.with_all()
+        return Response(ExplanationSerializer(why_occurrence(self.get_object(), timezone.now())).data)
 
 
 def find(schedule_id: str) -> PipelineSchedule:

@@ -152,7 +152,7 @@ def test_the_page_asks_as_much_for_a_long_ledger_as_for_a_short(
     for number in range(30):
         occurrence(schedule, number, pipeline_run=make_run(trigger_id=schedule.pk))
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(17):
         page.get(f"/schedules/{schedule.pk}/")
 
 
