@@ -3,6 +3,7 @@
 import contextlib
 import statistics
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -103,6 +104,44 @@ def w6(tree: Tree, seconds: int = 60) -> Row:
     return ("W6 idle, 1,000 active daily schedules, CPU of one core", text, "2 %")
 
 
+def b1(tree: Tree) -> Row:
+    found = [spent(lambda: plan_of(tree)) for _ in range(5)]
+    return ("B1 plan a backfill of 10,000 slots, request to answer, s", spread(found), "3")
+
+
+def plan_of(tree: Tree) -> None:
+    plan = tree.call("POST", "/api/v1/backfills?dry_run=true", TEN_THOUSAND)
+    if (len(plan["slots"]), plan["to_run"]) != (10_000, 10_000):
+        raise RuntimeError(f"{len(plan['slots'])} slots were planned, {plan['to_run']} to run")
+
+
+def b2(tree: Tree) -> Row:
+    """Each start but the first takes over the rows of the one before."""
+    found = []
+    for _ in range(3):
+        began = time.monotonic()
+        backfill = tree.call("POST", "/api/v1/backfills", TEN_THOUSAND | {"which": "all"})
+        found.append(time.monotonic() - began)
+        tree.call("POST", f"/api/v1/backfills/{backfill['id']}/cancel")
+        while tree.call("GET", f"/api/v1/backfills/{backfill['id']}")["progress"].get("running"):
+            time.sleep(0.1)
+    return ("B2 start a backfill of 10,000 slots, request to answer, s (3 times)", spread(found), "3")
+
+
+def spent(call: Callable[[], None]) -> float:
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
+
+
+TEN_THOUSAND = {
+    "pipeline_uuid": "single",
+    "interval_type": "minute",
+    "start_at": "2025-01-01T00:00:00Z",
+    "end_at": "2025-01-07T22:39:00Z",
+}
+
+
 def used(process: psutil.Process) -> float:
     with contextlib.suppress(psutil.NoSuchProcess):
         times = process.cpu_times()
@@ -126,4 +165,14 @@ def starting(tree: Tree) -> list[Row]:
     ]
 
 
-FIGURES: dict[str, Any] = {"W1": w1, "W1_one": w1_one, "W2": w2, "W3": w3, "W4": w4, "W5": w5, "W6": w6}
+FIGURES: dict[str, Any] = {
+    "W1": w1,
+    "W1_one": w1_one,
+    "W2": w2,
+    "W3": w3,
+    "W4": w4,
+    "W5": w5,
+    "W6": w6,
+    "B1": b1,
+    "B2": b2,
+}
