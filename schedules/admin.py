@@ -10,7 +10,7 @@ from django.utils import timezone
 from pipelines.admin import ReadOnlyAdmin
 from pipelines.project import trigger_rules
 from schedules import firing, scheduler
-from schedules.models import Occurrence, PipelineSchedule, Source
+from schedules.models import Backfill, Occurrence, PipelineSchedule, Source
 from schedules.triggers_plan import is_in_code
 
 
@@ -72,9 +72,40 @@ class PipelineScheduleAdmin(admin.ModelAdmin[PipelineSchedule]):
 class OccurrenceAdmin(ReadOnlyAdmin):
     """The ledger is written by the scheduler alone."""
 
-    list_display = ["schedule", "scheduled_for", "decision", "reason", "pipeline_run", "decided_at"]
-    list_select_related = ["schedule", "pipeline_run"]
+    list_display = [
+        "pipeline",
+        "schedule",
+        "backfill",
+        "scheduled_for",
+        "decision",
+        "reason",
+        "pipeline_run",
+        "decided_at",
+    ]
+    list_select_related = ["pipeline", "schedule", "backfill", "pipeline_run"]
     list_filter = ["decision"]
     raw_id_fields = ["schedule", "pipeline_run"]
     date_hierarchy = "scheduled_for"
+    ordering = ["-id"]
+
+
+@admin.register(Backfill)
+class BackfillAdmin(ReadOnlyAdmin):
+    """Started, steered and changed on its own page, which keeps its slots in step."""
+
+    list_display = [
+        "name",
+        "pipeline",
+        "schedule",
+        "state",
+        "start_at",
+        "end_at",
+        "run_limit",
+        "created_by",
+        "started_at",
+    ]
+    list_select_related = ["pipeline", "schedule"]
+    list_filter = ["interval_type", "which"]
+    search_fields = ["name", "pipeline__uuid"]
+    exclude = ["idempotency_key", "request_digest"]
     ordering = ["-id"]

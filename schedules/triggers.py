@@ -13,7 +13,7 @@ from pipelines.project import AUTHORITATIVE, TriggerRules, trigger_rules
 from pipelines.refusal import Refusal
 from schedules import chains, firing, scheduler, timetable, triggers_back
 from schedules.calendars import Shelf
-from schedules.models import PipelineSchedule, ScheduleType, Source
+from schedules.models import Backfill, PipelineSchedule, ScheduleType, Source
 from schedules.policies import Settings
 from schedules.triggers_back import Edit
 from schedules.triggers_file import triggers_path
@@ -146,8 +146,14 @@ def write_state(schedule: PipelineSchedule, *, is_active: bool) -> str:
 
 
 def delete(schedule: PipelineSchedule) -> None:
-    """Remove a trigger and its occurrences, and its entry if it is in code; its runs stay."""
+    """Remove a trigger and its occurrences, and its entry if it is in code; its runs stay.
+
+    Refused while slots of a backfill are among the occurrences.
+    """
     check_may_change(schedule)
+    if unfinished := Backfill.objects.open().filter(schedule=schedule).first():
+        hint = "Cancel it, or wait until it is over."
+        raise Refusal(f"The backfill {unfinished.name!r} of this trigger is not over.", hint=hint, code="conflict")
     with transaction.atomic():
         edit = None
         if is_written(schedule):

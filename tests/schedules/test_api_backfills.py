@@ -295,6 +295,18 @@ def test_a_finished_backfill_is_not_changed() -> None:
     assert make_client().patch(f"{BACKFILLS}/{backfill.pk}", {"run_limit": 3}).status_code == 409
 
 
+def test_a_trigger_is_not_deleted_under_its_backfill() -> None:
+    schedule = make_schedule()
+    backfill = started(schedule=schedule, name="May")
+    client, url = make_client(), f"/api/v1/pipeline_schedules/{schedule.pk}"
+
+    answer = client.delete(url)
+    assert (answer.status_code, "'May' of this trigger is not over" in answer.json()["detail"]) == (409, True)
+
+    client.post(f"{BACKFILLS}/{backfill.pk}/cancel")
+    assert client.delete(url).status_code == 204
+
+
 def test_the_forecast_is_in_seconds() -> None:
     backfill = started(run_limit=5)
     make_run(status=RunStatus.COMPLETED, completed_at=NOON + timedelta(minutes=2))

@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from runs.models import PipelineRun
-from schedules import scheduler
+from schedules import backfills, scheduler
 from schedules.models import PipelineSchedule
-from tests.factories import make_pipeline, make_schedule
+from tests.factories import NOON, make_backfill, make_pipeline, make_schedule
 
 pytestmark = pytest.mark.django_db
 
@@ -71,3 +71,16 @@ def test_the_token_is_not_shown_and_the_ledger_cannot_be_written(admin: Client) 
     assert schedule.token_hash not in page
     assert admin.get(reverse("admin:schedules_occurrence_changelist")).status_code == 200
     assert admin.get(reverse("admin:schedules_occurrence_add")).status_code == 403
+
+
+def test_backfills_can_be_looked_at_and_not_written(admin: Client) -> None:
+    backfill = make_backfill(name="May")
+    backfills.start(backfill, NOON)
+
+    page = admin.get(reverse("admin:schedules_backfill_changelist")).content.decode()
+
+    assert "May" in page
+    assert "running" in page
+    assert admin.get(reverse("admin:schedules_backfill_change", args=[backfill.pk])).status_code == 200
+    assert admin.get(reverse("admin:schedules_backfill_add")).status_code == 403
+    assert admin.get(reverse("admin:schedules_occurrence_changelist")).status_code == 200
