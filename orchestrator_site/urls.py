@@ -28,6 +28,7 @@ urlpatterns = [
     path("pipelines/", include((pipelines, "pipelines"))),
     path("runs/", include("runs.urls")),
     path("schedules/", include("schedules.urls")),
+    path("backfills/", include("schedules.backfill_urls")),
     path("system/", views.system, name="system"),
     *account,
     path("", include("orchestrator_site.api_urls")),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count
+from django.db.models import Count, Q, QuerySet
 
 from runs.models import PipelineRun
 from runs.states import RunStatus
@@ -50,6 +50,19 @@ def state_of(decision: str, status: str | None) -> str:
     if status is not None and decision == Decision.STARTED:
         return WORDS.get(RunStatus(status), status)
     return BY_DECISION.get(Decision(decision), "skipped")
+
+
+def rows_in(backfill: Backfill, state: str = "") -> QuerySet[Occurrence]:
+    """Return the rows of a backfill in its order, with their runs; only those in one of `STATES`, if given."""
+    rows = Occurrence.objects.filter(backfill=backfill).select_related("pipeline_run")
+    rows = rows.defer(*(f"pipeline_run__{name}" for name in ("variables", "variable_origins", "event", "retry_config")))
+    rows = rows.order_by("-scheduled_for" if backfill.newest_first else "scheduled_for")
+    in_state = Q(decision__in=[decision for decision in Decision if state_of(decision, None) == state])
+    in_state &= ~Q(decision=Decision.STARTED) | Q(pipeline_run=None)
+    statuses = [status for status in RunStatus if state_of(Decision.STARTED, status) == state]
+    if statuses:
+        in_state |= Q(decision=Decision.STARTED, pipeline_run__status__in=statuses)
+    return rows.filter(in_state) if state else rows
 
 
 def forecast(backfill: Backfill, counts: Mapping[str, int], moment: datetime) -> Forecast:

@@ -184,7 +184,8 @@ def nothing_to_run(backfill: Backfill, planned: Plan) -> Refusal:
 
 
 def named(backfill: Backfill) -> str:
-    return f"{backfill.pipeline.uuid[:150]} {backfill.start_at:%Y-%m-%d} – {backfill.end_at:%Y-%m-%d}"
+    start, end = backfill.local_ends
+    return f"{backfill.pipeline.uuid[:150]} {start:%Y-%m-%d} – {end:%Y-%m-%d}"
 
 
 def write(backfill: Backfill, chosen: Sequence[PlannedSlot], moment: datetime) -> None:
@@ -267,6 +268,7 @@ def resume(backfill: Backfill, moment: datetime) -> None:
 
 def change(backfill: Backfill, fields: Mapping[str, Any]) -> None:
     """Give an unfinished backfill another name, run limit or priority; takes effect at once."""
+    fields = {**fields, "name": str(fields.get("name", backfill.name)).strip() or named(backfill)}
     changed = {name: value for name, value in fields.items() if getattr(backfill, name) != value}
     for name, value in changed.items():
         setattr(backfill, name, value)

@@ -4,8 +4,9 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 from django.db import models
 from django.db.models import F, Q
@@ -19,7 +20,7 @@ from schedules.calendars import Calendar as Calendar  # Django finds the models 
 from schedules.calendars import Shelf
 from schedules.maintenance import MaintenanceWindow as MaintenanceWindow
 from schedules.policies import Settings
-from schedules.timetable import Timetable, parse
+from schedules.timetable import Timetable, parse, zone_names
 from schedules.timing import Timing, steady_jitter
 
 PIPELINE_GONE = "Its pipeline is no longer in the project."
@@ -377,6 +378,12 @@ class Backfill(models.Model):
 
     def __str__(self) -> str:
         return f"backfill {self.pk}"
+
+    @property
+    def local_ends(self) -> tuple[datetime, datetime]:
+        """The range by the clocks of its zone; in UTC if the zone is no longer known."""
+        zone = ZoneInfo(self.timezone) if self.timezone in zone_names() else UTC
+        return self.start_at.astimezone(zone), self.end_at.astimezone(zone)
 
     @property
     def state(self) -> str:

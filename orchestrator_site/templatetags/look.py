@@ -40,6 +40,8 @@ STATES = {
     "condition_failed": Look("off", "player-skip-forward", "condition not met"),
     # occurrences
     "started": Look("good", "player-play", "started"),
+    "missing": Look("idle", "circle-dashed", "missing"),
+    "removed": Look("off", "trash", "run deleted"),
     "held": Look("queued", "hand-click", "held"),
     "skipped": Look("off", "player-skip-forward", "skipped"),
     "expired": Look("waiting", "alarm", "expired"),
@@ -130,15 +132,18 @@ PROGRESS = (
     "failed",
     "upstream_failed",
     "cancelled",
+    "skipped",
+    "removed",
     "running",
     "waiting",
     "queued",
 )
+OVER = 7  # as many of them are ends
 
 
 @register.inclusion_tag("runs/_progress.html")
 def progress(tally: Mapping[str, int]) -> dict[str, Any]:
-    """Draw how the blocks of a run are doing: done of all, and a bar of their states."""
+    """Draw how the blocks of a run, or the slots of a backfill, are doing: done of all, and a bar of their states."""
     total = sum(tally.values())
     parts, x = [], 0.0
     for name in PROGRESS:
@@ -147,7 +152,7 @@ def progress(tally: Mapping[str, int]) -> dict[str, Any]:
             parts.append({"x": round(x, 2), "width": round(width, 2), "tone": look_of(name).tone})
             x += width
     words = ", ".join(f"{count} {look_of(name).label}" for name, count in tally.items())
-    done = sum(tally.get(name, 0) for name in PROGRESS[:5])
+    done = sum(tally.get(name, 0) for name in PROGRESS[:OVER])
     return {"parts": parts, "done": done, "total": total, "words": words}
 
 
@@ -280,6 +285,14 @@ def yours(instant: Instant) -> SafeString:
         instant.local.date(),
         utc_clock(instant),
     )
+
+
+@register.filter
+def wall_of(text: str) -> str:
+    """Return a local time that is kept as ISO 8601: "Mon 2025-03-03 06:00 +01:00"; with seconds where it has some."""
+    local = datetime.fromisoformat(text)
+    offset = local.strftime("%z")
+    return f"{local:%a %Y-%m-%d %H:%M}{f':{local:%S}' if local.second else ''} {offset[:3]}:{offset[3:5]}"
 
 
 @register.filter

@@ -213,6 +213,36 @@ def test_times_are_in_the_readers_zone_with_utc_at_hand(page: Page) -> None:
     assert title.endswith("UTC")
 
 
+# --- a backfill -------------------------------------------------------------------------------------------------------
+
+
+def test_a_backfill_is_planned_while_it_is_typed_started_and_followed(page: Page) -> None:
+    page.goto("/pipelines/fails/")
+    page.click(".actions a:has-text('Backfill')")
+    expect(page.locator("#plan")).to_contain_text("8 slots")
+
+    page.fill("[name=start_at]", "2025-02-01T00:00")
+    page.fill("[name=end_at]", "2025-02-02T00:00")
+    expect(page.locator("#plan tbody tr")).to_have_count(2)
+    page.fill("[name=run_limit]", "0")
+    expect(page.locator("#plan .note-error")).to_contain_text("Limit must be at least 1")
+    page.fill("[name=run_limit]", "2")
+    page.click("button:has-text('Start 2 runs')")
+
+    expect(page.locator(".tallies")).to_contain_text("2 failed")
+    expect(page.locator("button:has-text('Retry failed')")).to_be_visible()
+
+
+def test_another_pipeline_brings_its_own_triggers_and_keeps_what_was_typed(page: Page) -> None:
+    page.goto("/backfills/new/?pipeline=fails")
+    page.fill("[name=name]", "May")
+
+    page.select_option("[name=pipeline]", "talk")
+
+    expect(page.locator("[name=schedule] option")).to_have_count(2)
+    expect(page.locator("[name=name]")).to_have_value("May")
+
+
 # --- forms ------------------------------------------------------------------------------------------------------------
 
 

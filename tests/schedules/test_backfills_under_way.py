@@ -70,6 +70,14 @@ def test_a_limit_a_priority_and_a_name_are_changed_while_it_runs() -> None:
     assert list(rows) == [50, 20, 20, 20, 20]
 
 
+def test_a_name_that_is_taken_away_becomes_the_plain_one() -> None:
+    backfill = started(name="May", timezone="Asia/Tokyo")
+
+    backfills.change(backfill, {"name": " "})
+
+    assert Backfill.objects.get().name == "etl 2025-02-01 – 2025-02-05"
+
+
 @pytest.mark.parametrize(("field", "value"), [("run_limit", 0), ("priority", 5000), ("name", "x" * 201)])
 def test_a_change_that_makes_no_sense_changes_nothing(field: str, value: object) -> None:
     backfill = started()
