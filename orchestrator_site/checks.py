@@ -26,6 +26,7 @@ from pipelines.refusal import Refusal
 from runs import tables
 from runs.models import BlockRun, Worker, WorkerKind
 from runs.states import BlockStatus
+from schedules import invariants
 
 GUARDED = "1.11"  # of django-q2: runs.cluster replaces a part of it by name
 LITTLE_SPACE = 500 * 1024**2
@@ -67,6 +68,7 @@ def everything(moment: datetime) -> Iterator[Finding]:
     yield clock(datetime.now(UTC))
     yield scheduler(moment)
     yield workers(moment)
+    yield never(moment)
     yield promises()
 
 
@@ -301,6 +303,18 @@ def workers(moment: datetime) -> Finding:
         hint = "Start workers: manage.py start, or manage.py qcluster."
         return Finding(name="workers", ok=False, detail=f"{detail}, some for over a minute", hint=hint)
     return Finding(name="workers", ok=True, detail=detail)
+
+
+def never(moment: datetime) -> Finding:
+    """What must never be, looked for here and now."""
+    found = [each.detail for each in invariants.find(moment)]
+    if not found:
+        return Finding(name="invariants", ok=True, detail="nothing that must never be")
+    more = f" … and {len(found) - 3} more" if found[3:] else ""
+    hint = (
+        "This is a fault of ours: please report it with the scheduler's messages. A restart of the scheduler may help."
+    )
+    return Finding(name="invariants", ok=False, detail=" ".join(found[:3]) + more, hint=hint)
 
 
 def promises() -> Finding:

@@ -22,6 +22,7 @@ from pipelines.serializers import StrictSerializer
 from runs import tables
 from runs.models import BlockRun, Worker, WorkerKind
 from runs.states import BlockStatus
+from schedules import invariants
 
 
 @login_not_required
@@ -88,18 +89,28 @@ class QueueSerializer(StrictSerializer):
     waiting = serializers.IntegerField(read_only=True)
 
 
+class FindingSerializer(StrictSerializer):
+    """Something that must never be; `subject` (schedule, run or occurrence) and `id` say of what."""
+
+    kind = serializers.CharField(read_only=True)
+    subject = serializers.CharField(read_only=True)
+    id = serializers.IntegerField(read_only=True)
+    detail = serializers.CharField(read_only=True)
+
+
 class SystemSerializer(StrictSerializer):
     version = serializers.CharField(read_only=True)
     now = serializers.DateTimeField(read_only=True)
     schedulers = SchedulerSerializer(many=True, read_only=True)
     workers = WorkerSerializer(many=True, read_only=True)
     queue = QueueSerializer(read_only=True)
+    findings = FindingSerializer(many=True, read_only=True)
 
 
 class SystemView(APIView):
     @extend_schema(tags=["system"], responses=SystemSerializer, operation_id="system_retrieve")
     def get(self, request: Request) -> Response:
-        """The schedulers and workers that are alive, and the queue."""
+        """The schedulers and workers that are alive, the queue, and what is wrong though it must never be."""
         check_parameters(request, ())
         return Response(SystemSerializer(system(timezone.now())).data)
 
@@ -107,13 +118,15 @@ class SystemView(APIView):
 def system(moment: datetime) -> dict[str, Any]:
     """Everything the system page and the API tell, in three queries."""
     alive = Worker.objects.alive(moment).order_by("id")
+    schedulers = list(alive.filter(kind=WorkerKind.SCHEDULER))
     busy = Count("block_runs", filter=Q(block_runs__status=BlockStatus.RUNNING))
     return {
         "version": settings.VERSION,
         "now": moment,
-        "schedulers": [told(worker, moment) for worker in alive.filter(kind=WorkerKind.SCHEDULER)],
+        "schedulers": [told(worker, moment) for worker in schedulers],
         "workers": list(alive.filter(kind=WorkerKind.WORKER).annotate(running=busy)),
         "queue": queue(moment),
+        "findings": invariants.told_by(schedulers),
     }
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 from runs import overview
 from runs.models import PipelineRun, Worker, WorkerKind
 from runs.views import is_refresh, with_progress
-from schedules import holding
+from schedules import holding, invariants
 from schedules.models import PipelineSchedule
 
 NEXT, RECENT, GOING_ON = 12, 12, 20
@@ -49,6 +49,7 @@ def system(request: HttpRequest) -> HttpResponse:
         "numbers": overview.numbers(now, now - timedelta(days=1)),
         "processes": [{"process": worker, "state": state_of(worker, now)} for worker in workers],
         "health": health(workers, now),
+        "findings": invariants.told_by(each for each in workers if state_of(each, now) == "alive"),
         "facts": {
             "Version": settings.VERSION,
             "Environment": settings.ENV,

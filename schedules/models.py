@@ -376,6 +376,12 @@ class Occurrence(models.Model):
                 name="occurrence_expiring",
                 condition=Q(decision="waiting", expires_at__isnull=False),
             ),
+            # invariants: starts without a run
+            models.Index(
+                fields=["pipeline_run", "decided_at"],
+                name="occurrence_runless",
+                condition=Q(decision="started", pipeline_run__isnull=True),
+            ),
             # page of what is held
             models.Index(fields=["scheduled_for"], name="occurrence_held", condition=Q(decision="held")),
             # backfill page: progress

@@ -19,7 +19,7 @@ from pipelines.refusal import Refusal
 from runs import bell, events, lifecycle, recovery, workers
 from runs.admission import NotAdmitted
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
-from schedules import backfill_endings, calls, chains, triggers_yaml, waiting
+from schedules import backfill_endings, calls, chains, invariants, triggers_yaml, waiting
 from schedules.firing import fire_batch
 from schedules.models import PLANNED, PipelineSchedule, ScheduleType
 from schedules.starting import run_settings
@@ -30,6 +30,7 @@ HELD_BY_ANOTHER = GATHER = timedelta(milliseconds=100)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between attempts while the database is away
 SWEEP_EVERY = PROJECT_EVERY = timedelta(seconds=2)
 ADOPT_EVERY = timedelta(seconds=10)
+CHECK_EVERY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,7 @@ class Loop:
         self.looped_at: datetime | None = None
         self.lag: timedelta | None = None
         self.pause = FIRST_PAUSE
+        self.watch = invariants.Watch()
         self.told: set[str] = set()  # problems of the project that were logged
         self.duties = [
             Duty(self.fire, poll, is_timed=True),
@@ -184,6 +186,7 @@ class Loop:
             Duty(self.look_at_project, PROJECT_EVERY),
             Duty(self.adopt, ADOPT_EVERY),
             Duty(self.beat, timedelta(seconds=settings.HEARTBEAT_SECONDS)),
+            Duty(self.check, CHECK_EVERY),
         ]
 
     def run(self) -> None:
@@ -284,6 +287,13 @@ class Loop:
         row = Worker.objects.filter(pk=self.worker.pk)
         if not row.update(seen_at=moment, last_loop_at=self.looped_at, lag=self.lag):
             self.worker = None  # the row was deleted: a new one at the next beat
+
+    def check(self, moment: datetime) -> None:
+        """Look for what must never be, and keep what is found beside this scheduler's heartbeat."""
+        found = [finding.as_dict() for finding in self.watch.look(moment)]
+        if self.worker is not None and self.worker.findings != found:
+            self.worker.findings = found
+            self.worker.save(update_fields=["findings"])
 
     def retire(self) -> None:
         if self.worker is None:

@@ -32,6 +32,7 @@ CHECKS = [
     "clock",
     "scheduler",
     "workers",
+    "invariants",
     "promises",
 ]
 
@@ -253,6 +254,17 @@ def test_work_that_nobody_takes_is_told(age: int, has_worker: bool, is_ok: bool,
         make_worker(seen_at=now)
 
     assert checks.workers(now).ok is is_ok
+
+
+@pytest.mark.django_db
+def test_what_must_never_be_is_told(now: datetime) -> None:
+    run = make_run(started_at=now - timedelta(minutes=5))
+
+    finding = checks.never(now)
+
+    assert not finding.ok
+    assert finding.detail.startswith(f"Run {run.pk} is running, but none of its blocks")
+    assert "report it" in finding.hint
 
 
 @pytest.mark.django_db

@@ -100,4 +100,4 @@ def test_the_system_resource_is_for_users() -> None:
     answer = client.get("/api/v1/system/")
 
     assert answer.status_code == 200
-    assert set(answer.json()) == {"version", "now", "schedulers", "workers", "queue"}
+    assert set(answer.json()) == {"version", "now", "schedulers", "workers", "queue", "findings"}
