@@ -316,9 +316,10 @@ class Decision(models.TextChoices):
 
 
 class OccurrenceQuerySet(models.QuerySet["Occurrence"]):
-    def ledger(self, before: datetime | None = None) -> Self:
-        """The newest first, with their runs; only those earlier than `before`, if given."""
+    def ledger(self, before: datetime | None = None, decision: str = "") -> Self:
+        """The newest first, with their runs; only those earlier than `before` and with this decision, if given."""
         found = self.filter(scheduled_for__lt=before) if before else self
+        found = found.filter(decision=decision) if decision else found
         return found.select_related("pipeline_run").defer("pipeline_run__variables").order_by("-scheduled_for")
 
     def with_all(self) -> Self:

@@ -46,6 +46,7 @@ class PipelineScheduleSerializer(StrictSerializer):
     sla = Seconds(required=False, allow_null=True)
     settings = JSONObject(required=False)
     last_enabled_at = serializers.DateTimeField(read_only=True)
+    paused_until = serializers.DateTimeField(read_only=True, allow_null=True)
     next_pipeline_run_date = serializers.DateTimeField(source="next_due_at", read_only=True)
     problem = Text(read_only=True)
     code_id = Text(read_only=True)
@@ -77,6 +78,12 @@ class NewScheduleSerializer(PipelineScheduleSerializer):
     token = Text(read_only=True, required=False)
 
 
+class PauseSerializer(StrictSerializer):
+    """`until` is when it is switched on again by itself; null for never."""
+
+    until = Instant(required=False, allow_null=True)
+
+
 class OccurrenceSerializer(serializers.ModelSerializer[Occurrence]):
     """One moment a trigger was due, what was decided, and why."""
 
@@ -91,7 +98,13 @@ class OccurrenceSerializer(serializers.ModelSerializer[Occurrence]):
             "decision",
             "reason",
             "blocker_run_id",
+            "cause_run_id",
             "pipeline_run_id",
+            "backfill_id",
+            "origin",
+            "priority",
+            "start_after",
+            "expires_at",
             "decided_at",
         ]
         read_only_fields = fields

@@ -32,5 +32,15 @@ def write_span(seconds: float) -> str:
     return f"{whole_if_it_is(seconds)} s"
 
 
+def span_in_words(seconds: float) -> str:
+    """Return a span by its two largest units: "6 min 15 s", "2 h 30 min"; less is left out."""
+    rest, parts = round(seconds), []
+    for name, size in WRITTEN:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2]) or "0 s"
+
+
 def whole_if_it_is(seconds: float) -> float:
     return int(seconds) if seconds == int(seconds) else seconds

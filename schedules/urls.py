@@ -1,12 +1,13 @@
 from django.urls import path
 
-from schedules import form_pages, held_pages, views, why_pages
+from schedules import bulk_pages, form_pages, held_pages, views, why_pages
 
 app_name = "schedules"
 urlpatterns = [
     path("", views.index, name="list"),
     path("new/", form_pages.create, name="create"),
     path("preview/", form_pages.preview, name="preview"),
+    path("bulk/", bulk_pages.decide, name="bulk"),
     path("held/", held_pages.index, name="held"),
     path("held/decide/", held_pages.decide, name="decide_held"),
     path("<int:schedule_id>/", views.detail, name="detail"),

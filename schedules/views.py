@@ -17,9 +17,9 @@ from runs import overview
 from runs.forms import StartForm
 from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
-from schedules import holding, scheduler, timetable, triggers
+from schedules import holding, pauses, scheduler, start_notes, timetable, triggers
 from schedules.form_pages import find, in_words, show_token
-from schedules.models import PipelineSchedule, ScheduleType
+from schedules.models import Decision, PipelineSchedule, ScheduleType
 from schedules.triggers_file import triggers_path
 from schedules.triggers_plan import is_in_code
 from schedules.why import why_schedule
@@ -54,15 +54,21 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def detail(request: HttpRequest, schedule_id: int) -> HttpResponse:
-    context = page_of(find(schedule_id), request.GET.get("before"))
+    context = page_of(find(schedule_id), request.GET.get("before"), request.GET.get("decision", ""))
     return render(request, "schedules/_detail_live.html" if is_refresh(request) else "schedules/detail.html", context)
 
 
 @require_POST
 def pause(request: HttpRequest, schedule_id: int) -> HttpResponse:
-    schedule = find(schedule_id)
-    note = triggers.pause(schedule, timezone.now())
-    messages.success(request, f"The trigger {schedule.name} is paused; runs under way go on. {note}".strip())
+    schedule, sent, moment = find(schedule_id), request.POST, timezone.now()
+    try:
+        until = pauses.read_until(sent.get("how", ""), sent.get("until", ""), schedule, moment)
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+        return back(request, schedule)
+    note = triggers.pause(schedule, moment, until)
+    how_long = f" until {until.astimezone(timetable.read_zone(schedule.timezone)):%Y-%m-%d %H:%M %Z}" if until else ""
+    messages.success(request, f"The trigger {schedule.name} is paused{how_long}; runs under way go on. {note}".strip())
     return back(request, schedule)
 
 
@@ -133,9 +139,9 @@ def delete(request: HttpRequest, schedule_id: int) -> HttpResponse:
 # --- what the views show --------------------------------------------------------------------------------------------
 
 
-def page_of(schedule: PipelineSchedule, before: str | None) -> dict[str, Any]:
-    now = timezone.now()
-    ledger = list(schedule.occurrences.ledger(moment_of(before))[: LEDGER + 1])
+def page_of(schedule: PipelineSchedule, before: str | None, decision: str = "") -> dict[str, Any]:
+    now, decision = timezone.now(), decision if decision in Decision.values else ""
+    ledger = list(schedule.occurrences.ledger(moment_of(before), decision)[: LEDGER + 1])
     return {
         "schedule": schedule,
         "words": in_words(schedule),
@@ -144,6 +150,10 @@ def page_of(schedule: PipelineSchedule, before: str | None) -> dict[str, Any]:
         "ledger": ledger[:LEDGER],
         "older": ledger[LEDGER - 1].scheduled_for.isoformat() if len(ledger) > LEDGER else None,
         "before": before,
+        "decision": decision,
+        "decisions": Decision.values,
+        "resuming": start_notes.what_resuming_does(schedule, now),
+        "shift": start_notes.shift_in_words(schedule),
         "runs": with_progress(list(PipelineRun.objects.for_list().filter(trigger_id=schedule.pk)[:RUNS])),
         "strip": overview.last_runs(PipelineSchedule.objects.filter(pk=schedule.pk), "trigger_id", 40)[schedule.pk],
         **of_file(schedule),

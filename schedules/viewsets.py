@@ -25,9 +25,11 @@ from schedules import plans, scheduler, triggers
 from schedules.held_resource import HeldActions
 from schedules.mage_trigger import check_active
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType, Source
+from schedules.pauses import check_until
 from schedules.serializers import (
     NewScheduleSerializer,
     OccurrenceSerializer,
+    PauseSerializer,
     PipelineScheduleSerializer,
     PreviewInstantSerializer,
     PreviewSerializer,
@@ -91,12 +93,16 @@ class PipelineScheduleViewSet(mixins.ListModelMixin, Resource):
             triggers.delete(self.locked())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=None, responses=PipelineScheduleSerializer)
+    @extend_schema(request=PauseSerializer, responses=PipelineScheduleSerializer)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
-        """Switch off. In `triggers.yaml` too; where that cannot be written, until the entry there changes."""
-        schedule = self.get_object()
-        triggers.pause(schedule, timezone.now())
+        """Switch off, for good or `until` a moment.
+
+        For good means in `triggers.yaml` too; where that cannot be written, until the entry there changes.
+        """
+        schedule, moment = self.get_object(), timezone.now()
+        until = check_until(validated(PauseSerializer, request).get("until"), moment)
+        triggers.pause(schedule, moment, until)
         return tagged(schedule)
 
     @extend_schema(request=None, responses=PipelineScheduleSerializer)

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from pipelines.drawing import Drawing
 from runs.models import PipelineRun
+from schedules.spans import write_span
 from schedules.timetable import Instant
 
 register = template.Library()
@@ -256,9 +257,10 @@ def duration(value: timedelta | float | str | None) -> str:
 
 @register.simple_tag
 def lateness(due: datetime, at: datetime) -> SafeString:
-    """Write how long after it was due something happened."""
+    """Write how long after it was due something happened; with a minus, how long before."""
+    sign, span = ("−", due - at) if at < due else ("+", at - due)
     return format_html(
-        '<span class="num quiet" title="{}">+{}</span>', f"{at:%Y-%m-%d %H:%M:%S} UTC", duration(at - due)
+        '<span class="num quiet" title="{}">{}{}</span>', f"{at:%Y-%m-%d %H:%M:%S} UTC", sign, duration(span)
     )
 
 
@@ -326,6 +328,16 @@ def pretty(value: Any) -> str:
     """Return JSON for people: one line when short, indented when long."""
     line = json.dumps(value, ensure_ascii=False, default=str)
     return line if len(line) <= 60 else json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+@register.filter
+def setting(value: Any, name: str) -> str:
+    """Return the value of a trigger's setting: spans in words, anything else as JSON."""
+    is_span = name in SPANS and isinstance(value, int | float) and not isinstance(value, bool)
+    return write_span(value) if is_span else pretty(value)
+
+
+SPANS = ("timeout", "catchup_window", "start_deadline", "jitter")
 
 
 @register.filter

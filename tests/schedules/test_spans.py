@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from schedules.spans import read_span, write_span
+from schedules.spans import read_span, span_in_words, write_span
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,14 @@ def test_what_is_no_span_is_none(text: str) -> None:
 )
 def test_a_span_is_written_in_the_largest_unit_that_fits(seconds: float, text: str) -> None:
     assert write_span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(375, "6 min 15 s"), (840, "14 min"), (93_784, "1 d 2 h"), (3605, "1 h 5 s"), (0.4, "0 s"), (0, "0 s")],
+)
+def test_a_span_in_words_has_its_two_largest_units(seconds: float, text: str) -> None:
+    assert span_in_words(seconds) == text
 
 
 @given(some.integers(0, 31_536_000))

@@ -137,6 +137,69 @@ def test_the_older_part_of_a_ledger_is_a_link_away(page: Client) -> None:
     ]
 
 
+def test_the_ledger_can_be_narrowed_to_one_decision_and_paged(page: Client) -> None:
+    schedule = make_schedule()
+    for number in range(2 * LEDGER + 2):
+        occurrence(schedule, number, decision=Decision.SKIPPED if number % 2 else Decision.STARTED)
+
+    first = page.get(f"/schedules/{schedule.pk}/?decision=skipped")
+    second = page.get(f"/schedules/{schedule.pk}/", {"decision": "skipped", "before": first.context["older"]})
+
+    assert {entry.decision for entry in first.context["ledger"]} == {Decision.SKIPPED}
+    assert [entry.scheduled_for for entry in second.context["ledger"]] == [NOON + timedelta(hours=1)]
+    assert "&amp;decision=skipped" in text_of(first)
+
+
+@pytest.mark.parametrize("query", ["decision=nonsense", "decision=", "decision=%00"])
+def test_a_decision_that_is_none_shows_all(page: Client, query: str) -> None:
+    schedule = make_schedule()
+    occurrence(schedule)
+
+    assert len(page.get(f"/schedules/{schedule.pk}/?{query}").context["ledger"]) == 1
+
+
+def test_a_decision_that_was_never_taken_says_so(page: Client) -> None:
+    schedule = make_schedule()
+    occurrence(schedule)
+
+    assert "No moment was expired." in text_of(page.get(f"/schedules/{schedule.pk}/?decision=expired"))
+
+
+def test_a_moment_that_waits_says_for_what_and_until_when(page: Client) -> None:
+    schedule = make_schedule(timezone="Europe/Berlin")
+    occurrence(
+        schedule,
+        decision=Decision.WAITING,
+        reason="The limit was reached.",
+        blocker_run_id=17,
+        cause_run_id=16,
+        priority=50,
+        start_after=NOON,
+        expires_at=NOON,
+        local_time="2025-03-02T13:00:00+01:00",
+    )
+
+    text = text_of(page.get(f"/schedules/{schedule.pk}/"))
+
+    assert all(part in text for part in ("Not before <time", "Expires <time", "priority 50", "2025-03-02 13:00 +01:00"))
+    assert 'href="/runs/17/"' in text
+    assert 'href="/runs/16/"' in text
+
+
+def test_a_held_moment_links_to_where_it_is_released(page: Client) -> None:
+    schedule = make_schedule()
+    occurrence(schedule, decision=Decision.HELD)
+
+    assert f'href="/schedules/held/?schedule={schedule.pk}"' in text_of(page.get(f"/schedules/{schedule.pk}/"))
+
+
+def test_a_start_before_its_moment_is_told_with_a_minus(page: Client) -> None:
+    schedule = make_schedule()
+    occurrence(schedule, decided_at=NOON - timedelta(minutes=14))
+
+    assert "−14 min 00 s" in text_of(page.get(f"/schedules/{schedule.pk}/"))
+
+
 @pytest.mark.parametrize("before", ["x", "2025", "2025-03-02", "%00"])
 def test_a_moment_that_is_not_understood_shows_the_newest(page: Client, before: str) -> None:
     schedule = make_schedule()
