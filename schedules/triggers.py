@@ -1,6 +1,5 @@
 """Writing down triggers: made, changed, deleted by people and programs, checked by one set of rules."""
 
-import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -11,15 +10,13 @@ from django.db import IntegrityError, transaction
 from pipelines import catalog
 from pipelines.project import AUTHORITATIVE, TriggerRules, trigger_rules
 from pipelines.refusal import Refusal
-from schedules import chains, firing, scheduler, timetable, triggers_back
-from schedules.calendars import Shelf
-from schedules.models import Backfill, PipelineSchedule, ScheduleType, Source
-from schedules.policies import Settings
+from schedules import firing, scheduler, triggers_back
+from schedules.models import PipelineSchedule, ScheduleType, Source
+from schedules.trigger_checks import check, check_may_go, check_name
 from schedules.triggers_back import Edit
 from schedules.triggers_file import triggers_path
 from schedules.triggers_plan import is_in_code
 
-NAME = re.compile(r"[\w -]{1,100}")
 # A change of these moves the next moment.
 TIMING = frozenset({"schedule_type", "schedule_interval", "timezone", "start_time", "end_time", "settings"})
 
@@ -151,9 +148,7 @@ def delete(schedule: PipelineSchedule) -> None:
     Refused while slots of a backfill are among the occurrences.
     """
     check_may_change(schedule)
-    if unfinished := Backfill.objects.open().filter(schedule=schedule).first():
-        hint = "Cancel it, or wait until it is over."
-        raise Refusal(f"The backfill {unfinished.name!r} of this trigger is not over.", hint=hint, code="conflict")
+    check_may_go(schedule)
     with transaction.atomic():
         edit = None
         if is_written(schedule):
@@ -193,43 +188,6 @@ def rotate_token(schedule: PipelineSchedule) -> str:
                 code="conflict",
             )
         return schedule.rotate_token()
-
-
-def check_name(name: str) -> None:
-    if not NAME.fullmatch(name) or not name.strip():
-        raise Refusal(
-            "Name: 1–100 letters, digits, _ - and space.",
-            field="name",
-            hint="For example “daily”.",
-            code="invalid_name",
-        )
-
-
-def check(schedule: PipelineSchedule) -> None:
-    """Raise `Refusal` for the first thing that is wrong with a trigger as it stands, but for its name."""
-    settings = Settings.from_json(schedule.settings)
-    after = settings.after
-    if after and schedule.schedule_type != ScheduleType.EVENT:
-        raise Refusal(
-            f"A trigger of type {schedule.schedule_type} follows no other pipelines.",
-            field="settings.after",
-            hint="Make it an event trigger, or leave after out.",
-            code="contradiction",
-        )
-    if after:
-        chains.check_no_loop(schedule, after)
-    if schedule.schedule_type == ScheduleType.TIME:
-        schedule.timetable()
-        return
-    timetable.read_zone(schedule.timezone)
-    Shelf().day_rule(settings)
-    if schedule.schedule_interval:
-        raise Refusal(
-            f"A trigger of type {schedule.schedule_type} has no interval.",
-            field="schedule_interval",
-            hint="Leave it out, or make it a time trigger.",
-            code="contradiction",
-        )
 
 
 def is_written(schedule: PipelineSchedule) -> bool:

@@ -76,11 +76,12 @@ class Entry:
     envs: list[str]
     id: str = ""
     line: int | None = field(default=None, compare=False)  # where it begins
+    setting_lines: Mapping[str, int | None] = field(default_factory=dict, compare=False)
 
     def digest(self) -> str:
         """Return what tells a changed entry from the one that was taken over last."""
         said = asdict(self)
-        del said["line"]
+        del said["line"], said["setting_lines"]
         if not self.id:
             del said["id"]
         text = json.dumps(said, sort_keys=True, default=str)
@@ -158,6 +159,7 @@ class Reading:
         self.check_owner(fields)
         kind = fields.choice("schedule_type", ("time", "api", "event"), "time")
         zone = self.zone(fields)
+        settings = self.settings(fields)
         entry = Entry(
             name=self.name(fields),
             description=fields.text("description", limit=10_000),
@@ -170,11 +172,12 @@ class Reading:
             is_active=self.is_active(fields),
             variables=fields.mapping("variables"),
             sla=self.sla(fields),
-            settings=self.settings(fields),
+            settings=settings,
             token=self.token(fields),
             envs=self.envs(fields),
             id=self.id(fields),
             line=fields.document.line(*fields.path),
+            setting_lines={key: fields.document.line(*fields.path, "settings", key) for key in settings},
         )
         if len(self.faults) == known and kind == "time":
             self.check_timing(fields, entry)

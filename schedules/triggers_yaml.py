@@ -5,6 +5,7 @@ The file says how a coded trigger is; a pause by hand lasts until its entry chan
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,14 +18,17 @@ from pipelines import secrets
 from pipelines.files import FileFault, Stamp, stamp_of
 from pipelines.models import Pipeline
 from pipelines.project import pipeline_uuids
+from pipelines.refusal import Refusal
 from runs import events
 from schedules import firing
 from schedules.models import PipelineSchedule, Source, hash_of
+from schedules.trigger_checks import check_may_go, check_rules
 from schedules.triggers_file import BrokenTriggers, Entry, TriggersFile, read_triggers, triggers_path
 from schedules.triggers_plan import REMOVED, Changes, Plan, changes, plan, values_of
 
 logger = logging.getLogger(__name__)
-TIMING = ("schedule_type", "schedule_interval", "timezone", "start_time", "end_time")
+TIMING = ("schedule_type", "schedule_interval", "timezone", "start_time", "end_time", "settings")
+ATTEMPTS = 3
 # Editors and git write a file in two steps: what is missing just after a change may be about to come back.
 SETTLES_IN = timedelta(seconds=1)
 
@@ -40,6 +44,14 @@ class Diff:
     warnings: list[dict[str, Any]] = field(default_factory=list)
     changes: dict[str, Changes] = field(default_factory=dict)  # of each updated one
     unchanged: int = field(default=0, compare=False)  # of those that were looked at
+
+    def add(self, part: "Diff") -> None:
+        """Take in what another says of triggers."""
+        self.created += part.created
+        self.updated += part.updated
+        self.removed += part.removed
+        self.changes |= part.changes
+        self.unchanged += part.unchanged
 
 
 @dataclass
@@ -108,13 +120,23 @@ def apply(
     for uuid in only or sorted({*present, *(told if prune else ())}):
         problems: list[dict[str, Any]] = []
         try:
-            diff.warnings += take_over(root, uuid, moment, diff, prune=prune, dry_run=dry_run, is_urgent=True)
+            diff.warnings += take_over_now(root, uuid, moment, diff, prune=prune, dry_run=dry_run)
         except BrokenTriggers as broken:
             problems = broken.problems
         diff.problems += problems
         if not dry_run:
             tell(uuid, told.get(uuid, []), problems)
     return diff
+
+
+def take_over_now(
+    root: Path, uuid: str, moment: datetime, diff: Diff, *, prune: bool, dry_run: bool
+) -> list[dict[str, Any]]:
+    """Take a file over though others are at it too: again, if they come in between."""
+    for _ in range(ATTEMPTS):
+        with suppress(Unsettled, IntegrityError):
+            return take_over(root, uuid, moment, diff, prune=prune, dry_run=dry_run, is_urgent=True)
+    raise BrokenTriggers([FileFault("It is being changed just now.", file=triggers_path(uuid), hint="Try again.")])
 
 
 def tell(uuid: str, told: list[dict[str, Any]], problems: list[dict[str, Any]]) -> None:
@@ -163,9 +185,14 @@ def take_over(
             raise Unsettled
         if planned.faults:
             raise BrokenTriggers(planned.faults)
-        note(diff, uuid, planned, prune=prune)
-        if not dry_run:
-            carry_out(uuid, planned, moment, prune=prune)
+        part = Diff()
+        note(part, uuid, planned, prune=prune)
+        carry_out(uuid, planned, moment, prune=prune)
+        transaction.set_rollback(dry_run)
+    if not dry_run:
+        for name in part.removed:
+            logger.info("the trigger %s is %s: it has no entry any more", name, "deleted" if prune else "switched off")
+    diff.add(part)
     return found.warnings + nothing_here(uuid, found.entries, here)
 
 
@@ -202,18 +229,41 @@ def note(diff: Diff, uuid: str, planned: Plan, *, prune: bool) -> None:
 
 
 def carry_out(uuid: str, planned: Plan, moment: datetime, *, prune: bool) -> None:
+    """Write what was planned; raise `BrokenTriggers` for what can only be judged beside other rows."""
     for row in planned.gone + planned.left_over if prune else []:
-        logger.info("the trigger %s/%s is deleted: its entry is gone from triggers.yaml", uuid, row.name)
-        row.delete()
+        prune_row(uuid, row)
     for row in [] if prune else planned.gone:
-        logger.info("the trigger %s/%s is switched off: its entry is gone from triggers.yaml", uuid, row.name)
         switch_off(row)
     make_room(planned, [] if prune else planned.gone + planned.left_over)
+    written: list[tuple[PipelineSchedule, Entry]] = []
     for match in planned.matches:
         if match.row is None:
-            create(Pipeline.objects.get(uuid=uuid), match.entry, moment)
+            pipeline, _ = Pipeline.objects.get_or_create(uuid=uuid, defaults={"name": uuid})  # new to a dry run
+            written.append((create(pipeline, match.entry, moment), match.entry))
         elif match.is_changed:
             update(match.row, match.entry, moment)
+            written.append((match.row, match.entry))
+    if faults := [fault for row, entry in written if (fault := fault_of(uuid, row, entry))]:
+        raise BrokenTriggers(faults)
+
+
+def prune_row(uuid: str, row: PipelineSchedule) -> None:
+    try:
+        check_may_go(row)
+    except Refusal as refusal:
+        message = f"The trigger {row.name!r} cannot be deleted: {refusal.message}"
+        raise BrokenTriggers([FileFault(message, file=triggers_path(uuid), hint=refusal.hint)]) from None
+    row.delete()
+
+
+def fault_of(uuid: str, row: PipelineSchedule, entry: Entry) -> FileFault | None:
+    """Return what is wrong with an entry that its file alone does not tell: a calendar, a chain."""
+    try:
+        check_rules(row)
+    except Refusal as refusal:
+        line = entry.setting_lines.get(refusal.field.removeprefix("settings.").partition(".")[0], entry.line)
+        return FileFault(refusal.message, file=triggers_path(uuid), line=line, hint=refusal.hint)
+    return None
 
 
 def make_room(planned: Plan, without_entry: Iterable[PipelineSchedule]) -> None:
@@ -228,12 +278,13 @@ def make_room(planned: Plan, without_entry: Iterable[PipelineSchedule]) -> None:
             row.save(update_fields=["name", "updated_at"])
 
 
-def create(pipeline: Pipeline, entry: Entry, moment: datetime) -> None:
+def create(pipeline: Pipeline, entry: Entry, moment: datetime) -> PipelineSchedule:
     row = PipelineSchedule(pipeline=pipeline, source=Source.CODE)
     fill(row, entry)
     row.save()
     if entry.is_active:
         row.resume(moment)
+    return row
 
 
 def update(row: PipelineSchedule, entry: Entry, moment: datetime) -> None:

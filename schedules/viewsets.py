@@ -36,6 +36,7 @@ from schedules.serializers import (
     SchedulePlanSerializer,
     entity_tag,
 )
+from schedules.trigger_checks import check, check_name
 from schedules.why import why_occurrence, why_schedule
 
 MOST_PREVIEWED = 100
@@ -255,8 +256,8 @@ def planned(schedule: PipelineSchedule | None, fields: dict[str, Any]) -> plans.
     wanted = fields.pop("status", None if schedule else "inactive")
     draft = plans.draft(schedule, fields, is_active=None if wanted is None else wanted == "active")
     if "name" in fields:
-        triggers.check_name(draft.name)
-    triggers.check(draft)
+        check_name(draft.name)
+    check(draft)
     return plans.plan(schedule, draft, timezone.now())
 
 

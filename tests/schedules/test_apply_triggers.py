@@ -16,7 +16,7 @@ from pipelines.models import Pipeline
 from runs.models import PipelineRun
 from schedules import triggers_yaml
 from schedules.models import Occurrence, PipelineSchedule, hash_of
-from tests.factories import NOON, make_run, make_schedule
+from tests.factories import NOON, make_backfill, make_run, make_schedule
 from tests.pipelines.project_on_disk import ProjectOnDisk
 
 pytestmark = pytest.mark.django_db
@@ -120,6 +120,19 @@ def test_prune_deletes_what_has_no_entry_with_its_occurrences_and_keeps_its_runs
     assert names() == ["by hand", "hourly"]
     assert not Occurrence.objects.exists()
     assert PipelineRun.objects.get() == run
+
+
+def test_prune_waits_for_a_backfill_of_the_trigger(project: ProjectOnDisk) -> None:
+    write(project, NIGHT, HOURLY)
+    apply()
+    night = PipelineSchedule.objects.get(name="night")
+    make_backfill(night.pipeline, schedule=night, name="May", created_at=NOON).save()
+    write(project, HOURLY)
+
+    said = apply("--prune", code=2)
+
+    assert "The trigger 'night' cannot be deleted: The backfill 'May' of this trigger is not over." in said
+    assert names() == ["hourly", "night"]
 
 
 def test_prune_deletes_the_triggers_in_code_of_a_pipeline_whose_folder_is_gone(project: ProjectOnDisk) -> None:
