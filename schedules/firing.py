@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from pipelines.refusal import Refusal
+from runs.many_rows import update_each
 from runs.models import PipelineRun
 from schedules import forecasts, streaks
 from schedules.accounting import Case, account
@@ -108,8 +109,8 @@ def queue_of(cases: Sequence[Case]) -> Queue:
 
 
 def save_plans(schedules: Sequence[PipelineSchedule], before: dict[int, tuple[str, bool]]) -> None:
-    """Few columns at a time: this is the dear part of a batch."""
-    PipelineSchedule.objects.bulk_update(schedules, ["next_due_at", "decided_until"])
+    """Store when each is due next, and the problem of those that have a new one."""
+    update_each(schedules, ["next_due_at", "decided_until"])
     told = [schedule for schedule in schedules if before[schedule.pk] != (schedule.problem, schedule.is_active)]
     if told:
         PipelineSchedule.objects.bulk_update(told, ["problem", "is_active"])
