@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from runs import bell
+from runs.many_rows import insert_all
 from runs.models import BlockRun, Event, PipelineRun
 
 END = "end"  # a ring of timers that is not urgent
@@ -29,9 +30,11 @@ def note(
 
 def note_all(runs: Sequence[PipelineRun], kind: str, moment: datetime, messages: Sequence[str]) -> None:
     """Write an event row for each of the runs, all at once."""
-    Event.objects.bulk_create(
-        Event(pipeline_run=run, kind=kind, message=message[:500], happened_at=moment)
-        for run, message in zip(runs, messages, strict=True)
+    insert_all(
+        [
+            Event(pipeline_run_id=run.pk, kind=kind, message=message[:500], happened_at=moment)
+            for run, message in zip(runs, messages, strict=True)
+        ]
     )
 
 

@@ -13,6 +13,7 @@ from pipelines.refusal import Refusal
 from runs import admission, events
 from runs.admission import Answer, Door, Gate, NotAdmitted
 from runs.attempts import record
+from runs.many_rows import insert_all
 from runs.models import BlockRun, Origin, PipelineRun, Worker
 from runs.planning import Draft, RunSettings, draft_run
 from runs.readiness import Node, settle
@@ -75,11 +76,11 @@ def accept(drafts: Sequence[Draft], moment: datetime, *, waits_for: str = "") ->
             draft.run.reason = f"waits: {waits_for}"[:500]
         else:
             start_at_once(draft.run, draft.block_runs, moment)
-    PipelineRun.objects.bulk_create([draft.run for draft in drafts])
+    insert_all([draft.run for draft in drafts])
     for draft in drafts:
         for block_run in draft.block_runs:
             block_run.pipeline_run_id = draft.run.pk
-    BlockRun.objects.bulk_create([block_run for draft in drafts for block_run in draft.block_runs])
+    insert_all([block_run for draft in drafts for block_run in draft.block_runs])
     events.note_all(
         [draft.run for draft in drafts],
         "created",

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from pipelines.refusal import Refusal
-from runs.many_rows import update_each
+from runs.many_rows import insert_all, update_each
 from runs.models import PipelineRun
 from schedules import forecasts, streaks
 from schedules.accounting import Case, account
@@ -45,7 +45,7 @@ def fire_batch(moment: datetime) -> Batch:
         rows = undecided(cases)
         streaks.stop_failing(cases, rows, moment)
         started = start_all([row for row in rows if row.decision == Decision.STARTED], moment, queue=queue_of(cases))
-        Occurrence.objects.bulk_create(rows)
+        insert_all(rows)
         save_plans(schedules, before)
     lag = max((moment - row.scheduled_for for row in started), default=None)
     return Batch(len(schedules), len(started), lag)

@@ -125,7 +125,7 @@ class Settings:
     @classmethod
     def from_json(cls, raw: object) -> Self:
         """Read the JSON of a schedule, a request or `triggers.yaml`; raise `InvalidSettings` naming the setting."""
-        if raw is None:
+        if raw is None or raw == {}:
             return cls()
         if not isinstance(raw, Mapping):
             raise InvalidSettings("settings", "an object", raw)

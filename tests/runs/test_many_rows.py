@@ -1,12 +1,15 @@
 """Many rows in one statement: what the ORM's bulk_update does is what must come of it."""
 
 from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection
+from django.db import DataError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from runs.many_rows import update_each
+from pipelines.models import Pipeline
+from runs.many_rows import insert_all, update_each
 from runs.models import PipelineRun
 from tests.factories import NOON, make_pipeline, make_run
 
@@ -83,3 +86,101 @@ def test_a_database_that_cannot_join_values_gets_the_orms_statement(monkeypatch:
 
     run.refresh_from_db()
     assert run.reason == "after"
+
+
+# --- new rows ---------------------------------------------------------------------------------------------------------
+
+
+def new_runs(count: int, **fields: Any) -> list[PipelineRun]:
+    pipeline = Pipeline.objects.filter(uuid="etl").first() or make_pipeline()
+    same = {"pipeline": pipeline, "version": pipeline.current_version, "execution_date": NOON, "created_at": NOON}
+    return [PipelineRun(origin="manual", **same | fields) for _ in range(count)]
+
+
+def test_it_inserts_what_bulk_create_inserts() -> None:
+    ours, theirs = new_runs(7), new_runs(7)
+    change(ours)
+    change(theirs)
+
+    insert_all(ours)
+    PipelineRun.objects.bulk_create(theirs)
+
+    names = [field.attname for field in PipelineRun._meta.concrete_fields if field.name != "id"]
+    stored = [
+        [PipelineRun.objects.filter(pk=run.pk).values_list(*names).get() for run in runs] for runs in (ours, theirs)
+    ]
+    assert stored[0] == stored[1]
+    assert not any(run._state.adding for run in ours)
+
+
+def test_each_row_gets_its_own_key_in_order_over_several_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runs.many_rows.CHUNK", 3)
+    runs = new_runs(8)
+    for number, run in enumerate(runs):
+        run.reason = f"number {number}"
+
+    insert_all(runs)
+
+    assert [run.reason for run in PipelineRun.objects.order_by("pk")] == [f"number {number}" for number in range(8)]
+    assert [run.pk for run in runs] == sorted(run.pk for run in runs)
+
+
+def test_values_that_are_equal_but_not_the_same_stay_apart() -> None:
+    runs = new_runs(4)
+    for run, value in zip(runs, (1, True, 1.0, "1"), strict=True):
+        run.variables = {"value": value}
+    runs[0].priority = True
+    runs[1].variable_origins = []
+
+    insert_all(runs)
+
+    stored = [row.variables["value"] for row in PipelineRun.objects.order_by("pk")]
+    assert [repr(value) for value in stored] == ["1", "True", "1.0", "'1'"]
+    assert list(PipelineRun.objects.order_by("pk").values_list("variable_origins", flat=True)) == [{}, [], {}, {}]
+
+
+def test_an_instant_written_in_two_zones_is_one_instant() -> None:
+    runs = new_runs(2)
+    runs[1].execution_date = NOON.astimezone(ZoneInfo("Asia/Kolkata"))
+
+    insert_all(runs)
+
+    assert set(PipelineRun.objects.values_list("execution_date", flat=True)) == {NOON}
+
+
+def test_what_a_column_cannot_hold_is_refused_and_not_cut() -> None:
+    runs = new_runs(2)
+    runs[1].trigger_name = "x" * 256
+
+    if connection.vendor == "postgresql":
+        with pytest.raises(DataError), transaction.atomic():
+            insert_all(runs)
+        with pytest.raises(DataError), transaction.atomic():
+            insert_all(new_runs(2, trigger_name="x" * 256))  # the same in all rows
+        assert not PipelineRun.objects.exists()
+    with pytest.raises((DataError, IntegrityError)), transaction.atomic():
+        insert_all(new_runs(1, block_run_limit=-1))
+
+
+def test_a_broken_constraint_is_told_as_the_orm_tells_it() -> None:
+    runs = new_runs(2, idempotency_key="the same")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert_all(runs)
+
+
+def test_rows_that_differ_in_nothing_are_still_that_many() -> None:
+    insert_all(new_runs(5))
+    insert_all([])
+
+    assert PipelineRun.objects.count() == 5
+
+
+def test_an_old_sqlite_gets_the_orms_insert(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runs.many_rows.joins_values", lambda: False)
+    runs = new_runs(2)
+
+    insert_all(runs)
+
+    assert PipelineRun.objects.count() == 2
+    assert all(run.pk for run in runs)
