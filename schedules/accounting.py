@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from pipelines.refusal import Refusal
 from runs.models import Origin
+from schedules.calendars import Shelf
 from schedules.decisions import Due, rule
 from schedules.models import PIPELINE_GONE, Decision, Occurrence, PipelineSchedule
 from schedules.policies import Settings
@@ -29,11 +30,13 @@ class Case:
     starts_when_idle: bool = False
 
 
-def account(schedule: PipelineSchedule, settings: Settings, moment: datetime, lead: timedelta) -> Case:
+def account(
+    schedule: PipelineSchedule, settings: Settings, moment: datetime, lead: timedelta, shelf: Shelf | None = None
+) -> Case:
     """Rule on every moment of the schedule that is due by now, and move on its plan. Raises `Refusal`."""
     if not schedule.pipeline.is_present:
         raise Refusal(PIPELINE_GONE)
-    timing = schedule.timing(lead)
+    timing = schedule.timing(lead, shelf)
     schedule.problem = ""
     begun = schedule.decided_until or moment
     if timing.timetable.kind is Kind.ALWAYS_ON:

@@ -16,6 +16,7 @@ from runs.many_rows import insert_all, update_each
 from runs.models import PipelineRun
 from schedules import forecasts, streaks
 from schedules.accounting import Case, account
+from schedules.calendars import Shelf
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.policies import Settings
 from schedules.starting import Queue, start_all
@@ -59,13 +60,13 @@ def look_at(schedules: Sequence[PipelineSchedule], moment: datetime) -> list[Cas
             settings[schedule.pk] = schedule.checked_settings()
         except Refusal as refusal:
             set_aside(schedule, str(refusal))
-    leads = forecasts.leads(settings)
+    leads, shelf = forecasts.leads(settings), Shelf()
     cases = []
     for schedule in schedules:
         if schedule.pk not in settings:
             continue
         try:
-            cases.append(account(schedule, settings[schedule.pk], moment, leads.get(schedule.pk, NO_LEAD)))
+            cases.append(account(schedule, settings[schedule.pk], moment, leads.get(schedule.pk, NO_LEAD), shelf))
         except Refusal as refusal:
             set_aside(schedule, str(refusal))
         except Exception as error:  # one schedule of a batch: the others go on

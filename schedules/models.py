@@ -206,13 +206,13 @@ class PipelineSchedule(models.Model):
         """Return the settings; raises `InvalidSettings`."""
         return Settings.from_json(self.settings)
 
-    def timing(self, lead: timedelta = timedelta(0)) -> Timing:
+    def timing(self, lead: timedelta = timedelta(0), shelf: Shelf | None = None) -> Timing:
         """Return what says when this is due; `lead` is how long before a landing time it has to start.
 
         Raises `InvalidSchedule` or `InvalidSettings`.
         """
         shift = steady_jitter(self.pk or 0, self.checked_settings().jitter) - lead
-        return Timing(self.timetable(), shift, self.last_enabled_at)
+        return Timing(self.timetable(shelf), shift, self.last_enabled_at)
 
     def pause(self, moment: datetime, until: datetime | None = None) -> None:
         """Switch off, for good or `until` then: nothing is due any more. Runs under way go on."""

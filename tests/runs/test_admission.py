@@ -111,7 +111,8 @@ def test_only_runs_of_the_same_pipeline_count() -> None:
     assert by_hand(pipeline).status == RunStatus.RUNNING
 
 
-def test_what_is_not_limited_costs_no_look() -> None:
+def test_what_is_not_limited_costs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "HOLDS", [])
     pipeline = make_pipeline()
     run = draft_run(pipeline, RunSettings(), None, moment=NOON).run
 
