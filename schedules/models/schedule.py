@@ -1,4 +1,4 @@
-"""When pipelines should run, and the ledger of every moment one was due."""
+"""When pipelines should run."""
 
 import hashlib
 import hmac
@@ -13,15 +13,9 @@ from django.db.models import F, Q
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import events
-from runs.models import Origin
 from schedules import forecasts
-from schedules.backfill_model import BACKFILL_STATES as BACKFILL_STATES
-from schedules.backfill_model import Backfill as Backfill  # Django finds the models of an app here
-from schedules.backfill_model import IntervalType as IntervalType
-from schedules.backfill_model import Which as Which
-from schedules.calendars import Calendar as Calendar  # Django finds the models of an app here
 from schedules.calendars import Shelf
-from schedules.maintenance import MaintenanceWindow as MaintenanceWindow
+from schedules.models.occurrence import Decision
 from schedules.policies import Settings
 from schedules.timetable import Timetable, parse
 from schedules.timing import Timing, steady_jitter
@@ -256,8 +250,7 @@ class PipelineSchedule(models.Model):
             return
         for instant in timetable.latest(moment - LONGEST_INTERVAL, moment, 1):
             following = timetable.next_after(instant.utc)
-            Occurrence.objects.get_or_create(
-                schedule=self,
+            self.occurrences.get_or_create(
                 scheduled_for=instant.utc,
                 defaults={
                     "pipeline_id": self.pipeline_id,
@@ -301,95 +294,3 @@ class ChainLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.schedule_id} after {self.pipeline_uuid}"
-
-
-class Decision(models.TextChoices):
-    """What became of an occurrence."""
-
-    STARTED = "started"
-    WAITING = "waiting"  # for a limit, a window, its turn: starts by itself
-    HELD = "held"  # until someone releases or drops it
-    SKIPPED = "skipped"  # previous still running, limit, calendar
-    EXPIRED = "expired"  # its start deadline passed
-    MISSED = "missed"  # found after downtime and not run by policy
-    CANCELLED = "cancelled"
-
-
-class OccurrenceQuerySet(models.QuerySet["Occurrence"]):
-    def ledger(self, before: datetime | None = None, decision: str = "") -> Self:
-        """The newest first, with their runs; only those earlier than `before` and with this decision, if given."""
-        found = self.filter(scheduled_for__lt=before) if before else self
-        found = found.filter(decision=decision) if decision else found
-        return found.select_related("pipeline_run").defer("pipeline_run__variables").order_by("-scheduled_for")
-
-    def with_all(self) -> Self:
-        """With everything that decides about them; without the text of code files."""
-        beside = ("schedule", "backfill", "pipeline__current_version", "pipeline_run__version")
-        return self.select_related(*beside).defer("pipeline__current_version__files", "pipeline_run__version__files")
-
-
-class Occurrence(models.Model):
-    """One moment a pipeline was due, what was decided, and why. Its constraints make a firing happen once."""
-
-    pipeline = models.ForeignKey("pipelines.Pipeline", on_delete=models.CASCADE, related_name="occurrences")
-    # None for the slots of a backfill that follows no schedule.
-    schedule = models.ForeignKey(
-        PipelineSchedule, null=True, blank=True, on_delete=models.CASCADE, related_name="occurrences"
-    )
-    backfill = models.ForeignKey(Backfill, null=True, blank=True, on_delete=models.SET_NULL, related_name="occurrences")
-    origin = models.CharField(max_length=20, choices=Origin.choices, default=Origin.SCHEDULE)
-    scheduled_for = models.DateTimeField()
-    local_time = models.CharField(max_length=40, blank=True)  # the wall clock it stands for, ISO 8601
-    interval_end = models.DateTimeField(null=True, blank=True)  # the next moment of the same rule
-    decision = models.CharField(max_length=12, choices=Decision.choices)
-    reason = models.CharField(max_length=500, blank=True)
-    blocker_run_id = models.BigIntegerField(null=True, blank=True)
-    cause_run_id = models.BigIntegerField(null=True, blank=True)  # the run whose end it follows
-    priority = models.SmallIntegerField(default=0)  # lower starts first
-    start_after = models.DateTimeField(null=True, blank=True)  # not to be looked at again before
-    expires_at = models.DateTimeField(null=True, blank=True)  # its start deadline
-    pipeline_run = models.OneToOneField(
-        "runs.PipelineRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="occurrence"
-    )
-    decided_at = models.DateTimeField()
-
-    objects = OccurrenceQuerySet.as_manager()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["schedule", "scheduled_for"], name="schedule_fires_once_per_moment"),
-            models.UniqueConstraint(
-                fields=["pipeline", "scheduled_for"],
-                name="a_slot_without_schedule_is_one_row",
-                condition=Q(schedule__isnull=True),
-            ),
-        ]
-        indexes = [
-            # scheduler: what waits, group by group, most urgent first
-            models.Index(
-                fields=["schedule", "backfill", "priority", "scheduled_for"],
-                name="occurrence_waiting",
-                condition=Q(decision="waiting"),
-            ),
-            # scheduler: what has waited too long
-            models.Index(
-                fields=["expires_at"],
-                name="occurrence_expiring",
-                condition=Q(decision="waiting", expires_at__isnull=False),
-            ),
-            # invariants: starts without a run
-            models.Index(
-                fields=["pipeline_run", "decided_at"],
-                name="occurrence_runless",
-                condition=Q(decision="started", pipeline_run__isnull=True),
-            ),
-            # page of what is held
-            models.Index(fields=["scheduled_for"], name="occurrence_held", condition=Q(decision="held")),
-            # backfill page: progress
-            models.Index(
-                fields=["backfill", "decision"], name="occurrence_of_backfill", condition=Q(backfill__isnull=False)
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.schedule_id} at {self.scheduled_for.isoformat()}: {self.decision}"
