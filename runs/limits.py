@@ -98,7 +98,9 @@ def gates(start: Start, config: Mapping[str, Any], ongoing: Sequence[Ongoing]) -
     staying = [run for run in ongoing if run.run_id not in overlap.cancels and counts(run, start)]
     kin = [run for run in kin if run in staying]
     own, fallback = start.limits.run_limit, number(config.get("pipeline_run_limit"))
-    of_pipeline = str(config.get("on_pipeline_run_limit_reached") or "wait")
+    # A slot of a backfill was asked for: it is never skipped for want of room.
+    policy = "wait" if start.backfill_id is not None else config.get("on_pipeline_run_limit_reached")
+    of_pipeline = str(policy or "wait")
     found = [overlap]
     if own is not None:
         found.append(room("limit of the trigger", kin, own, start.limits.on_limit, "of this trigger"))

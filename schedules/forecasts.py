@@ -1,7 +1,7 @@
 """How long the runs of a trigger take: from what they took before."""
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
@@ -39,3 +39,11 @@ def leads(settings: Mapping[int, Settings]) -> dict[int, timedelta]:
         pk: timedelta(seconds=quantile(taken[pk][: each.landing_runs], each.landing_quantile))
         for pk, each in landing.items()
     }
+
+
+def triggers_with_news(since: datetime, moment: datetime) -> set[int]:
+    """Return the triggers of which a run completed in `since` < t <= `moment`: their forecasts may have changed."""
+    ended = PipelineRun.objects.filter(
+        status=RunStatus.COMPLETED, completed_at__gt=since, completed_at__lte=moment, trigger_id__isnull=False
+    )
+    return {trigger_id for trigger_id in ended.values_list("trigger_id", flat=True).distinct() if trigger_id}

@@ -19,7 +19,7 @@ from pipelines.refusal import Refusal
 from runs import bell, events, lifecycle, recovery, workers
 from runs.admission import NotAdmitted
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
-from schedules import backfill_endings, calls, chains, invariants, triggers_yaml, waiting
+from schedules import backfill_endings, calls, chains, forecasts, invariants, triggers_yaml, waiting
 from schedules.firing import fire_batch
 from schedules.models import PLANNED, PipelineSchedule, ScheduleType
 from schedules.starting import run_settings
@@ -29,8 +29,9 @@ LONGEST_WAIT = 1.0  # seconds: a stop is seen within this, even if nobody rings
 HELD_BY_ANOTHER = GATHER = timedelta(milliseconds=100)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between attempts while the database is away
 SWEEP_EVERY = PROJECT_EVERY = timedelta(seconds=2)
-ADOPT_EVERY = timedelta(seconds=10)
+ADOPT_EVERY = FORECAST_EVERY = timedelta(seconds=10)
 CHECK_EVERY = timedelta(seconds=30)
+SEEN_LATE = timedelta(minutes=1)  # a run's end may be committed this much after its time
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,20 @@ def adopt(moment: datetime) -> int:
     return len(found)
 
 
+def renew_forecasts(since: datetime, moment: datetime) -> int:
+    """Plan again what is to finish by its moments, once it is known how long one more run took; return how many."""
+    changed = forecasts.triggers_with_news(since, moment)
+    rows = PipelineSchedule.objects.filter(pk__in=changed, is_active=True, problem="") if changed else []
+    landing = [row.pk for row in rows if row.settings and row.settings.get("landing_time_enabled")]
+    for pk in landing:
+        with transaction.atomic():
+            schedule = PipelineSchedule.objects.claimed().filter(pk=pk, is_active=True).first()
+            if schedule is not None:
+                schedule.plan_next(moment)
+                schedule.save(update_fields=[*PLANNED])
+    return len(landing)
+
+
 def revive(moment: datetime) -> int:
     """Plan again what was set aside because its pipeline was gone, once the pipeline is back; return how many."""
     found = list(PipelineSchedule.objects.orphaned().filter(pipeline__is_present=True).order_by("id")[:200])
@@ -175,6 +190,7 @@ class Loop:
         self.worker: Worker | None = None
         self.looped_at: datetime | None = None
         self.lag: timedelta | None = None
+        self.forecast_at: datetime | None = None
         self.pause = FIRST_PAUSE
         self.watch = invariants.Watch()
         self.told: set[str] = set()  # problems of the project that were logged
@@ -185,6 +201,7 @@ class Loop:
             Duty(backfill_endings.close_finished, SWEEP_EVERY),
             Duty(self.look_at_project, PROJECT_EVERY),
             Duty(self.adopt, ADOPT_EVERY),
+            Duty(self.renew_forecasts, FORECAST_EVERY),
             Duty(self.beat, timedelta(seconds=settings.HEARTBEAT_SECONDS)),
             Duty(self.check, CHECK_EVERY),
         ]
@@ -274,6 +291,10 @@ class Loop:
     def adopt(self, moment: datetime) -> None:
         adopt(moment)
         revive(moment)
+
+    def renew_forecasts(self, moment: datetime) -> None:
+        renew_forecasts((self.forecast_at or moment) - SEEN_LATE, moment)
+        self.forecast_at = moment
 
     def beat(self, moment: datetime) -> None:
         """Say that this scheduler lives, when its last loop was and how late it was."""

@@ -69,6 +69,12 @@ def asking(
         (asking(backfill=1, run_limit=1, on_limit="wait"), {}, [OF_A_BACKFILL], WAIT),
         (asking(backfill=2, run_limit=1, on_limit="wait"), {}, [OF_A_BACKFILL], START),
         (asking(backfill=1), {"pipeline_run_limit": 1}, [OF_A_BACKFILL], START),
+        (
+            asking(backfill=1),
+            {"pipeline_run_limit_all_triggers": 1, "on_pipeline_run_limit_reached": "skip"},
+            [LIVE],
+            WAIT,
+        ),
         # what is to be cancelled makes room
         (asking(overlap="cancel_other"), {"pipeline_run_limit_all_triggers": 1}, [LIVE], START),
         (asking(overlap="cancel_other"), {"pipeline_run_limit_all_triggers": 1}, [LIVE, OF_ANOTHER_TRIGGER], WAIT),

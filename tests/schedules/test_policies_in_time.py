@@ -231,6 +231,17 @@ def test_a_forecast_that_changes_never_lands_one_moment_twice() -> None:
     assert len(moments) == 4
 
 
+def test_the_first_run_that_ends_moves_the_next_start() -> None:
+    schedule = planned("@daily", landing_time_enabled=True)
+    took(schedule, 45, at=NOON)
+
+    assert scheduler.renew_forecasts(NOON + HOUR, NOON + 2 * HOUR) == 0, "nothing has ended meanwhile"
+    assert scheduler.renew_forecasts(NOON, NOON + HOUR) == 1
+
+    schedule.refresh_from_db()
+    assert schedule.next_due_at == NOON + 12 * HOUR - 45 * MINUTE
+
+
 def test_without_history_it_starts_at_its_landing_time() -> None:
     assert planned(landing_time_enabled=True).next_due_at == NOON + HOUR
 
