@@ -20,7 +20,13 @@ class PipelineScheduleAdmin(admin.ModelAdmin[PipelineSchedule]):
 
     list_display = ["name", "pipeline", "schedule_type", "schedule_interval", "timezone", "is_active", "next_due_at"]
     list_select_related = ["pipeline"]
-    list_filter = ["schedule_type", "is_active", "source"]
+    list_filter = [
+        "schedule_type",
+        "is_active",
+        ("paused_until", admin.EmptyFieldListFilter),
+        ("problem", admin.EmptyFieldListFilter),
+        "source",
+    ]
     search_fields = ["name", "pipeline__uuid"]
     raw_id_fields = ["pipeline"]
     readonly_fields = [
@@ -83,7 +89,7 @@ class OccurrenceAdmin(ReadOnlyAdmin):
         "decided_at",
     ]
     list_select_related = ["pipeline", "schedule", "backfill", "pipeline_run"]
-    list_filter = ["decision"]
+    list_filter = ["decision", "origin", ("backfill", admin.EmptyFieldListFilter)]
     raw_id_fields = ["schedule", "pipeline_run"]
     date_hierarchy = "scheduled_for"
     ordering = ["-id"]

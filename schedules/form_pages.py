@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from schedules import plans, timetable
+from schedules.calendars import Calendar
 from schedules.forms import ScheduleForm
 from schedules.models import PipelineSchedule, ScheduleType
 
@@ -92,7 +93,12 @@ def uuids() -> list[str]:
 
 
 def show_form(request: HttpRequest, form: ScheduleForm, status: int = 200) -> HttpResponse:
-    context = {"form": form, "schedule": form.schedule, "zones": sorted(timetable.zone_names())}
+    context = {
+        "form": form,
+        "schedule": form.schedule,
+        "zones": sorted(timetable.zone_names()),
+        "calendars": list(Calendar.objects.order_by("name").values_list("name", flat=True)[:500]),
+    }
     return render(request, "schedules/form.html", context, status=status)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.refusal import Refusal
 from runs.models import PipelineRun
 from runs.states import RunStatus
+from schedules.calendars import Shelf
 from schedules.clock_notes import Bite
 from schedules.models import PipelineSchedule, ScheduleType
 from schedules.timetable import Instant, Kind
@@ -93,12 +94,14 @@ def plan(before: PipelineSchedule | None, after: PipelineSchedule, moment: datet
     )
 
 
-def coming(schedule: PipelineSchedule, moment: datetime, *, is_strict: bool = False) -> list[Instant]:
+def coming(
+    schedule: PipelineSchedule, moment: datetime, shelf: Shelf | None = None, *, is_strict: bool = False
+) -> list[Instant]:
     """Return the moments of the next two weeks; none for what is paused, set aside or not timed."""
     if not schedule.is_active or schedule.schedule_type != ScheduleType.TIME:
         return []
     try:
-        found = schedule.timetable().between(moment, moment + AHEAD, MOST_MOMENTS)
+        found = schedule.timetable(shelf).between(moment, moment + AHEAD, MOST_MOMENTS)
     except Refusal:
         if is_strict:
             raise
@@ -138,10 +141,10 @@ def collisions(
     until: datetime,
 ) -> list[Collision]:
     """Find the moments that fall into the usual run of a moment of another trigger of the pipeline, or the reverse."""
-    found = []
+    found, shelf = [], Shelf()
     others = PipelineSchedule.objects.active().filter(pipeline_id=schedule.pipeline_id, schedule_type=ScheduleType.TIME)
     for other in others.exclude(pk=schedule.pk).order_by("id")[:MOST_OTHERS]:
-        theirs = [each.utc for each in coming(other, moment) if each.utc <= until and not each.hit]
+        theirs = [each.utc for each in coming(other, moment, shelf) if each.utc <= until and not each.hit]
         found += [Collision(mine, other, their) for mine, their in meetings(moments, theirs, usual or timedelta(0))]
     return sorted(found, key=lambda each: (each.utc, each.schedule.pk))
 

@@ -120,7 +120,7 @@ class SettingsFields(forms.Form):
         help_text="From, to; may cross midnight.",
         widget=forms.TextInput(attrs={"placeholder": "07:00–22:00"}),
     )
-    jitter = span("Spread the start over", "not at all", "Each moment has its own place in it. " + SPAN_HELP)
+    jitter = span("Spread the start over", "not at all", "Starts are put off by a part of this, always the same part.")
     calendar = forms.CharField(
         required=False,
         label="Not on days of",

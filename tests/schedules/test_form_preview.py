@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from schedules.calendars import Calendar
 from schedules.models import PipelineSchedule
 from tests.factories import make_pipeline, make_run, make_schedule, text_of
 
@@ -84,6 +85,15 @@ def test_what_is_half_typed_elsewhere_does_not_disturb_the_preview(page: Client,
 )
 def test_the_preview_of_what_is_wrong_says_so(page: Client, typed: dict[str, str], words: str) -> None:
     assert words in preview(page, **typed)
+
+
+def test_hours_and_calendar_that_are_typed_are_taken_into_account(page: Client) -> None:
+    Calendar.objects.create(name="eve", kind="dates", dates=[{"date": "12-24", "name": "Christmas Eve"}])
+    rule = {"schedule_interval": "0 6,23 24 12 *", "active_hours": "07:00-06:30", "start_time": "2090-01-01T00:00"}
+
+    assert "Will be skipped: Christmas Eve" in preview(page, **rule, calendar="eve")
+    assert "2090-12-23" in preview(page, **rule, calendar="eve", on_calendar_hit="previous_business_day")
+    assert " 06:00 +" not in preview(page, **rule | {"active_hours": "07:00-23:30"})
 
 
 # --- clock changes ----------------------------------------------------------------------------------------------------

@@ -1,13 +1,16 @@
 """Every setting of a trigger on its form: kept as it should be, and refused beside its field when it is wrong."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.http import QueryDict
 from django.test import Client
 from django.utils.http import urlencode
 
 from pipelines.models import Pipeline
+from schedules.calendars import Calendar
 from schedules.form_settings import PARTS, SIMPLE, settings_of
 from schedules.forms import ScheduleForm
 from schedules.models import PipelineSchedule, ScheduleType
@@ -44,7 +47,7 @@ def pipeline() -> Pipeline:
             {"catchup": "all", "catchup_max": 5, "catchup_window": 7200, "start_deadline": 1800},
         ),
         ({"stop_after_failures": "3", "jitter": "5 min"}, {"stop_after_failures": 3, "jitter": 300}),
-        ({"active_hours": " 07:00–22:00 "}, {"active_hours": "07:00–22:00"}),
+        ({"active_hours": " 05:00–22:00 "}, {"active_hours": "05:00–22:00"}),
         (
             {"landing_time_enabled": "on", "landing_quantile": "0.5", "landing_runs": "7"},
             {"landing_time_enabled": True, "landing_quantile": 0.5, "landing_runs": 7},
@@ -151,6 +154,28 @@ def test_every_setting_is_on_the_form_and_every_field_is_shown(page: Client) -> 
     assert {*SIMPLE, *PARTS} == set(READERS)
     assert fields <= set(SettingsFields.base_fields)
     assert [name for name in SettingsFields.base_fields if text.count(f'name="{name}"') != 1] == []
+
+
+def test_every_setting_is_explained_in_the_documentation() -> None:
+    table = (Path(settings.BASE_DIR) / "docs/schedules.md").read_text().partition("## Settings")[2]
+
+    assert [name for name in READERS if f"`{name}`" not in table.partition("\n## ")[0]] == []
+
+
+def test_names_of_calendars_are_suggested(page: Client) -> None:
+    Calendar.objects.create(name="de_holidays", kind="holidays", country="DE")
+
+    assert '<option value="de_holidays">' in text_of(page.get("/schedules/new/"))
+
+
+def test_hours_in_which_it_never_fires_are_told_beside_a_field(page: Client) -> None:
+    assert create(page, active_hours="07:00-22:00").status_code == 422
+    assert not PipelineSchedule.objects.exists()
+
+
+def test_an_unknown_calendar_is_told_beside_its_field(page: Client) -> None:
+    assert "de_holidays" in error_of(create(page, calendar="de_holidays"), "calendar")
+    assert not PipelineSchedule.objects.exists()
 
 
 def test_what_is_emptied_falls_back_to_its_default() -> None:
