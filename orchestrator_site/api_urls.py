@@ -24,6 +24,7 @@ from orchestrator_site.token_resource import TokenViewSet
 from pipelines.viewsets import NUMBER, PIPELINE_UUID, PipelineViewSet
 from runs.viewsets import BlockRunViewSet, PipelineRunViewSet, RunsOfPipelineViewSet
 from schedules.backfill_viewsets import BackfillViewSet
+from schedules.calendar_viewsets import CalendarViewSet, MaintenanceWindowViewSet
 from schedules.mage_trigger import MageTrigger
 from schedules.viewsets import OccurrenceViewSet, PipelineScheduleViewSet, RunsOfScheduleViewSet
 
@@ -63,6 +64,8 @@ router.register("pipelines", PipelineViewSet, "pipelines")
 router.register(rf"pipeline_schedules/(?P<schedule_id>{NUMBER})/pipeline_runs", RunsOfScheduleViewSet, "schedule-runs")
 router.register("pipeline_schedules", PipelineScheduleViewSet, "pipeline_schedules")
 router.register("backfills", BackfillViewSet, "backfills")
+router.register("calendars", CalendarViewSet, "calendars")
+router.register("maintenance_windows", MaintenanceWindowViewSet, "maintenance_windows")
 router.register("occurrences", OccurrenceViewSet, "occurrences")
 router.register("pipeline_runs", PipelineRunViewSet, "pipeline_runs")
 router.register("block_runs", BlockRunViewSet, "block_runs")

@@ -41,6 +41,9 @@ def test_paths_are_those_of_the_interface(schema: dict[str, Any]) -> None:
     assert {"get"} == paths["/api/v1/block_runs/{id}/outputs"].keys()
     assert {"get", "patch"} == paths["/api/v1/backfills/{id}"].keys()
     assert {"post"} == paths["/api/v1/backfills/{id}/retry"].keys()
+    assert {"get", "patch", "delete"} == paths["/api/v1/calendars/{id}"].keys()
+    assert {"get"} == paths["/api/v1/calendars/{id}/days"].keys()
+    assert {"get", "patch", "delete"} == paths["/api/v1/maintenance_windows/{id}"].keys()
     assert "/api/v1/system" in paths
 
 
