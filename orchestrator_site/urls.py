@@ -29,6 +29,7 @@ urlpatterns = [
     path("runs/", include("runs.urls")),
     path("schedules/", include("schedules.urls")),
     path("backfills/", include("schedules.backfill_urls")),
+    path("calendars/", include("schedules.calendar_urls")),
     path("system/", views.system, name="system"),
     *account,
     path("", include("orchestrator_site.api_urls")),

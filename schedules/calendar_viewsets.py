@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import Any, ClassVar
 
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status
@@ -44,9 +44,11 @@ class Written(mixins.ListModelMixin, Resource):
         data = self.get_serializer_class()(row).data
         return Response(data, status=code, headers={"ETag": entity_tag(row, data)})
 
+    def get_queryset(self) -> QuerySet[Any]:
+        queryset = super().get_queryset()
+        return queryset.select_for_update() if self.action in ("partial_update", "destroy") else queryset
+
     def locked(self) -> Any:
-        queryset: Any = self.get_queryset().select_for_update()
-        self.queryset = queryset
         row = self.get_object()
         expected = self.request.headers.get("If-Match", "*")
         tag = entity_tag(row, self.get_serializer_class()(row).data)

@@ -47,6 +47,10 @@ STATES = {
     "skipped": Look("off", "player-skip-forward", "skipped"),
     "expired": Look("waiting", "alarm", "expired"),
     "missed": Look("bad", "calendar-off", "missed"),
+    # maintenance windows
+    "open": Look("waiting", "hourglass", "open"),
+    "coming": Look("queued", "clock", "coming"),
+    "over": Look("off", "check", "over"),
     # schedules and processes
     "active": Look("good", "player-play", "active"),
     "paused": Look("off", "player-pause", "paused"),
