@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from pipelines.admin import ReadOnlyAdmin
 from pipelines.project import trigger_rules
+from schedules import calendar_admin as calendar_admin  # registers its own
 from schedules import firing, scheduler
 from schedules.models import Backfill, Occurrence, PipelineSchedule, Source
 from schedules.triggers_plan import is_in_code

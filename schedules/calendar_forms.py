@@ -45,7 +45,8 @@ class CheckedForm(forms.Form):
         """Put what is wrong beside the fields; `names` are those of the form where they differ."""
         for mistake in found:
             name = names.get(mistake.field, mistake.field)
-            self.add_error(name if name in self.fields else None, str(mistake))
+            if name not in self.errors:
+                self.add_error(name if name in self.fields else None, str(mistake))
 
     def check_not_stale(self, now: str, changed_at: datetime, what: str) -> None:
         if self.cleaned_data["tag"] in ("", now):
@@ -114,16 +115,11 @@ class CalendarForm(CheckedForm):
             raise forms.ValidationError(f"The file is not UTF-8 at byte {error.start}.") from None
 
     def clean(self) -> dict[str, Any]:
-        if not self.errors:
-            self.tell(calendar_changes.mistakes(self.draft()), {"ics": "file"})
-        return self.cleaned_data
-
-    def draft(self) -> Calendar:
-        """Return an unsaved calendar with what is typed."""
-        draft = copy.copy(self.calendar) if self.calendar else Calendar()
+        self.draft = copy.copy(self.calendar) if self.calendar else Calendar()  # with what is typed; never saved
         for name, value in self.fields_of_calendar().items():
-            setattr(draft, name, value)
-        return draft
+            setattr(self.draft, name, value)
+        self.tell(calendar_changes.mistakes(self.draft), {"ics": "file"})
+        return self.cleaned_data
 
     def fields_of_calendar(self) -> dict[str, Any]:
         found = self.cleaned_data
@@ -166,7 +162,14 @@ class WindowForm(CheckedForm):
     """A new maintenance window, or (with `window`) a change of one."""
 
     name = forms.CharField(max_length=100, error_messages={"required": "Name: 1–100 printable characters."})
-    effect = choice("It", [(Effect.BOTH, "holds starts and mutes alerts"), *Effect.choices[:2]])
+    effect = choice(
+        "It",
+        [
+            (Effect.BOTH, "holds starts and mutes alerts"),
+            (Effect.HOLD_STARTS, "holds starts"),
+            (Effect.MUTE_ALERTS, "mutes alerts"),
+        ],
+    )
     scope = choice("For", Scope.choices)
     value = forms.CharField(
         required=False,
@@ -210,8 +213,10 @@ class WindowForm(CheckedForm):
         if duration is not None and not (isinstance(duration, int) and 0 < duration <= 31 * 86_400):
             self.add_error("duration", RANGE)
         self.put_zone_on()
-        if not self.errors:
-            self.tell(window_changes.mistakes(self.draft()), {})
+        self.draft = copy.copy(self.window) if self.window else MaintenanceWindow()  # with what is typed; never saved
+        for name, value in self.fields_of_window().items():
+            setattr(self.draft, name, value)
+        self.tell(window_changes.mistakes(self.draft), {})
         return found
 
     def put_zone_on(self) -> None:
@@ -229,19 +234,14 @@ class WindowForm(CheckedForm):
                 if back != wall:
                     self.add_error(name, f"{wall:%H:%M} does not exist in {zone.key} on that day; use {back:%H:%M}.")
 
-    def draft(self) -> MaintenanceWindow:
-        draft = copy.copy(self.window) if self.window else MaintenanceWindow()
-        for name, value in self.fields_of_window().items():
-            setattr(draft, name, value)
-        return draft
-
     def fields_of_window(self) -> dict[str, Any]:
         found, nothing = dict(self.cleaned_data), {"recurrence": "", "duration": None, "until": None}
         seconds = found.get("duration")
         found["duration"] = timedelta(seconds=seconds) if isinstance(seconds, int) else None
         found |= {"ends_at": None} if found.pop("again", "") else nothing
         found |= {"value": ""} if found.get("scope") == Scope.ALL else {}
-        return {name: value for name, value in found.items() if name != "tag"}
+        given = {name: value for name, value in found.items() if name != "tag"}
+        return {"name": "", "timezone": "UTC", **given}
 
     def save(self) -> MaintenanceWindow | None:
         """Make or change the window; None when it was refused (see the errors)."""

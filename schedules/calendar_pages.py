@@ -94,7 +94,7 @@ def preview(request: HttpRequest, calendar_id: int | None = None) -> HttpRespons
     form.is_valid()
     names = ("kind", "country", "subdivision", "weekdays", "dates", "file")
     problems = [error for name in names for error in form.errors.get(name, [])]
-    days = [] if problems else coming_days(form.draft(), timezone.now().date(), MOST_SHOWN)
+    days = [] if problems else coming_days(form.draft, timezone.now().date(), MOST_SHOWN)
     return render(request, "calendars/_days.html", {"problems": problems, "days": days})
 
 
@@ -141,7 +141,7 @@ def preview_window(request: HttpRequest, window_id: int | None = None) -> HttpRe
     form = WindowForm(request.POST, window=window)
     form.is_valid()
     problems = [error for name, errors in form.errors.items() if name != "name" for error in errors]
-    draft = form.draft()
+    draft = form.draft
     context = {
         "problems": problems,
         "spans": [] if problems else spans_of(draft, timezone.now()),

@@ -171,6 +171,12 @@ def test_what_is_typed_is_previewed_and_not_kept(page: Client) -> None:
     assert not Calendar.objects.exists()
 
 
+def test_a_file_is_previewed_before_the_calendar_has_a_name(page: Client) -> None:
+    fields = {"kind": "ics", "name": "", "file": SimpleUploadedFile("a.ics", ICS)}
+
+    assert "Labour &lt;b&gt;Day" in text_of(page.post("/calendars/preview/", fields))
+
+
 def test_a_calendar_in_use_is_not_deleted_and_the_page_says_by_whom(page: Client) -> None:
     calendar = made()
     schedule = make_schedule(settings={"calendar": "de_holidays"})
@@ -249,7 +255,7 @@ def test_what_is_wrong_with_a_window_is_told_beside_its_field(
 
 def test_when_a_window_is_open_is_previewed(page: Client) -> None:
     right = text_of(page.post("/calendars/windows/preview/", UPGRADE))
-    wrong = text_of(page.post("/calendars/windows/preview/", WEEKLY | {"recurrence": "x"}))
+    wrong = text_of(page.post("/calendars/windows/preview/", WEEKLY | {"recurrence": "x", "name": ""}))
 
     assert "Fri 2030-03-01 22:00 to Sat 2030-03-02 00:30" in right
     assert "A cron expression has exactly 5 fields" in wrong
