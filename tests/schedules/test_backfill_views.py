@@ -339,6 +339,12 @@ def test_what_is_not_there_is_a_page_that_says_so(page: Client) -> None:
     assert page.get(f"/backfills/{backfill.pk}/pause/").status_code == 405
 
 
+def test_a_run_leads_to_its_backfill(page: Client) -> None:
+    run = started_run(started(), RunStatus.COMPLETED)
+
+    assert f'href="/backfills/{run.backfill_id}/"' in text_of(page.get(f"/runs/{run.pk}/"))
+
+
 def test_pipelines_and_triggers_lead_to_the_planner(page: Client) -> None:
     schedule = make_schedule()
 
