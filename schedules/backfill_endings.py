@@ -60,7 +60,9 @@ def reopen() -> None:
     """A run of a finished backfill was retried by hand: how it ends is open again."""
     going_on = PipelineRun.objects.filter(status__in=UNFINISHED, backfill_id__isnull=False)
     ended = Backfill.objects.filter(completed_at__isnull=False, cancelled_at=None)
-    ended.filter(pk__in=going_on.values("backfill_id")).update(completed_at=None, failed_at=None)
+    found = list(ended.filter(pk__in=going_on.values("backfill_id")).values_list("pk", flat=True))
+    if found:  # looking takes no lock, writing does
+        ended.filter(pk__in=found).update(completed_at=None, failed_at=None)
 
 
 def close(backfill: Backfill, moment: datetime) -> None:

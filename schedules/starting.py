@@ -102,7 +102,9 @@ def behind(row: Occurrence, draft: Draft, queue: Queue | None) -> Gate | None:
 
 def hold_back(row: Occurrence, draft: Draft, gate: Gate, queue: Queue | None) -> None:
     """Let a row wait, or be skipped, as the gate in front of it says."""
-    row.decision = Decision.WAITING if gate.answer is Answer.WAIT else Decision.SKIPPED
+    # A slot of a backfill was asked for: it is never dropped for what else goes on.
+    waits = gate.answer is Answer.WAIT or row.backfill_id is not None
+    row.decision = Decision.WAITING if waits else Decision.SKIPPED
     row.reason = " ".join(filter(None, [gate.reason, row.reason if queue is not None else ""]))[:500]
     row.blocker_run_id, row.start_after = gate.blocker, gate.until
     if queue is not None and row.decision == Decision.WAITING:

@@ -1,5 +1,6 @@
 """Backfills planned and started: what is known of each slot, which are run, and the rows that wait for it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from pipelines.refusal import Refusal
 from runs.models import Origin, PipelineRun
 from runs.states import RunStatus
-from schedules import backfills
+from schedules import backfills, scheduler
 from schedules.models import Backfill, Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.slot_states import CHUNK
 from tests.factories import FEBRUARY, NOON, make_backfill, make_pipeline, make_run, make_schedule
@@ -308,3 +309,38 @@ def test_a_pipeline_that_cannot_run_is_refused(fields: dict[str, bool], words: s
     type(pipeline).objects.update(**fields)
 
     assert words in str(refusal(make_backfill(pipeline)))
+
+
+# --- at once --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="threads share one SQLite connection in tests")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("has_schedule", [False, True])
+def test_started_many_times_at_once_beside_the_scheduler_each_slot_waits_once(has_schedule: bool) -> None:
+    schedule = make_schedule(schedule_interval="0 * * * *", is_active=False)
+    schedule.resume(FEBRUARY)
+    wanted = {"schedule": schedule} if has_schedule else {}
+    now = day(1) + timedelta(hours=23)
+
+    def start(number: int) -> int:
+        try:
+            if number % 2:
+                return scheduler.tick(now).fired
+            backfill = make_backfill(interval_type="hour", end_at=now, **wanted)
+            return len(backfills.start(backfill, now).chosen)
+        except Refusal as refusal:
+            if refusal.code != "nothing_to_run":
+                raise
+            return 0
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        started = list(pool.map(start, range(6)))
+
+    of_backfills = Occurrence.objects.filter(backfill__isnull=False)
+    assert of_backfills.count() == sum(started[::2])
+    assert Backfill.objects.count() == sum(1 for count in started[::2] if count) == 1
+    runs = PipelineRun.objects.values_list("execution_date", flat=True)
+    assert len(runs) == len(set(runs))

@@ -147,6 +147,13 @@ def test_live_moments_go_before_a_backfill_where_there_is_room_for_one() -> None
     assert (going_on.origin, going_on.execution_date) == (Origin.SCHEDULE, hour)
 
 
+def test_slots_wait_also_where_the_pipeline_skips_what_comes_while_its_limit_is_reached() -> None:
+    limits = {"pipeline_run_limit_all_triggers": 1, "on_pipeline_run_limit_reached": "skip"}
+    backfill = started(3, pipeline=make_pipeline("narrow", [("load",)], concurrency_config=limits), run_limit=3)
+
+    assert work_off(backfill, NOON) == [[1], [2], [3]]
+
+
 def test_a_slot_that_was_run_is_not_run_again_by_the_next_backfill() -> None:
     work_off(started(3, run_limit=3), NOON)
 
