@@ -1,4 +1,7 @@
-"""`make bench`: measure a real tree and print a table. `python -m benchmarks [sqlite|postgres] [W1 W2 …]`."""
+"""`make bench`: measure and print a table. `python -m benchmarks [sqlite|postgres] [W1 … start T1 …]`.
+
+The W figures ask a real tree; the T figures are about time: see `benchmarks.clock`.
+"""
 
 import os
 import platform
@@ -7,13 +10,15 @@ import sys
 import django
 import psycopg2
 
-from benchmarks.figures import FIGURES, starting
+from benchmarks.clock import CLOCK
+from benchmarks.figures import FIGURES, Row, starting
+from benchmarks.ground import Ground
 from benchmarks.tree import Tree, execute
 
 
 def main(words: list[str]) -> None:
     databases = [word for word in words if word in ("sqlite", "postgres")] or ["sqlite", "postgres"]
-    known = [*FIGURES, "start"]
+    known = [*FIGURES, "start", *CLOCK]
     chosen = [word for word in words if word in known] or known
     print(
         f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, "
@@ -28,12 +33,20 @@ def main(words: list[str]) -> None:
 
 def measure(database: str, chosen: list[str]) -> None:
     title = {"sqlite": "SQLite (the embedded default)", "postgres": "Postgres + Redis"}[database]
-    print(f"\n{title}\n{'what':58} {'measured':48} at most")
-    with Tree(database) as tree:
-        for name in chosen:
-            rows = starting(tree) if name == "start" else [FIGURES[name](tree)]
-            for what, measured, limit in rows:
-                print(f"{what:58} {measured:48} {limit}", flush=True)
+    print(f"\n{title}\n{'what':68} {'measured':60} at most")
+    if of_tree := [name for name in chosen if name not in CLOCK]:
+        with Tree(database) as tree:
+            for name in of_tree:
+                show(starting(tree) if name == "start" else [FIGURES[name](tree)])
+    if of_clock := [name for name in chosen if name in CLOCK]:
+        with Ground(database) as ground:
+            for name in of_clock:
+                show(CLOCK[name](ground))
+
+
+def show(rows: list[Row]) -> None:
+    for what, measured, limit in rows:
+        print(f"{what:68} {measured:60} {limit}", flush=True)
 
 
 def no_postgres() -> str:

@@ -124,8 +124,8 @@ def free_port() -> int:
         return port
 
 
-def scratch_database() -> str:
-    name = f"orchestrator_bench_{os.getpid()}"
+def scratch_database(purpose: str = "tree") -> str:
+    name = f"orchestrator_bench_{purpose}_{os.getpid()}"
     execute(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
     return POSTGRES.rsplit("/", 1)[0] + f"/{name}"
 
