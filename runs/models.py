@@ -101,8 +101,9 @@ class PipelineRunQuerySet(models.QuerySet["PipelineRun"]):
         return self.select_related("pipeline").defer(*wide, "pipeline__problems").order_by("-id")
 
     def for_strip(self) -> Self:
-        """What one bar of a strip of runs shows."""
-        return self.only("status", "execution_date", "created_at", "started_at", "completed_at", "pipeline_id")
+        """What one bar of a strip of runs shows, and what the cadence of the runs is told by."""
+        times = ("execution_date", "interval_end", "created_at", "started_at", "completed_at")
+        return self.only("status", *times, "pipeline_id", "origin", "backfill_id")
 
     def for_page(self) -> Self:
         """What the page of one run shows, without the code its version carries."""

@@ -18,11 +18,13 @@ from runs.forms import StartForm
 from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
 from schedules import holding, pauses, scheduler, start_notes, timetable, triggers
+from schedules.drift import cadence, drift_of
 from schedules.form_pages import find, in_words, show_token
 from schedules.models import Decision, PipelineSchedule, ScheduleType
 from schedules.triggers_file import triggers_path
 from schedules.triggers_plan import is_in_code
 from schedules.why import why_schedule
+from schedules.why_lines import lines
 
 PAGE, LEDGER, RUNS, UPCOMING = 100, 50, 15, 10
 MOST_BROKEN = 20  # files whose mistakes are shown above the list
@@ -36,9 +38,18 @@ def index(request: HttpRequest) -> HttpResponse:
     page = Paginator(found, PAGE).get_page(request.GET.get("page"))
     shown = list(page.object_list)
     strips = overview.last_runs(PipelineSchedule.objects.filter(pk__in=[each.pk for each in shown]), "trigger_id", 12)
+    now = timezone.now()
+    whys = lines(shown, now)
     context = {
         "rows": [
-            {"schedule": each, "words": in_words(each), "strip": strips[each.pk], "start": StartForm.fresh()}
+            {
+                "schedule": each,
+                "words": in_words(each),
+                "strip": strips[each.pk],
+                "why": whys.get(each.pk, ""),
+                "drift": drift_of(each, strips[each.pk]),
+                "start": StartForm.fresh(),
+            }
             for each in shown
         ],
         "page": page,
@@ -47,7 +58,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "states": STATES,
         "broken": list(Pipeline.objects.with_broken_triggers()[:MOST_BROKEN]),
         "held": 0 if is_refresh(request) else holding.held().count(),
-        "now": timezone.now(),
+        "now": now,
     }
     return render(request, "schedules/_rows_live.html" if is_refresh(request) else "schedules/list.html", context)
 
@@ -146,6 +157,7 @@ def page_of(schedule: PipelineSchedule, before: str | None, decision: str = "") 
         "schedule": schedule,
         "words": in_words(schedule),
         "why": why_schedule(schedule, now),
+        "cadence": cadence(schedule) if schedule.schedule_type == ScheduleType.TIME else None,
         "upcoming": upcoming(schedule, now),
         "ledger": ledger[:LEDGER],
         "older": ledger[LEDGER - 1].scheduled_for.isoformat() if len(ledger) > LEDGER else None,

@@ -22,6 +22,8 @@ from runs.serializers import PipelineRunSerializer, StartSerializer
 from runs.viewsets import IDEMPOTENCY_KEY, RunList, start, validated
 from runs.why_serializers import ExplanationSerializer
 from schedules import plans, scheduler, triggers
+from schedules.drift import cadence
+from schedules.drift_serializers import CadenceSerializer, told
 from schedules.held_resource import HeldActions
 from schedules.mage_trigger import check_active
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType, Source
@@ -184,6 +186,12 @@ class PipelineScheduleViewSet(mixins.ListModelMixin, Resource):
     def why(self, request: Request, pk: str) -> Response:
         """Why the trigger is not running: what its next start has to pass, as if it came now."""
         return Response(ExplanationSerializer(why_schedule(self.get_object(), timezone.now())).data)
+
+    @extend_schema(responses=CadenceSerializer, filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def drift(self, request: Request, pk: str) -> Response:
+        """How often the trigger really runs, beside how often it says, and what makes the difference."""
+        return Response(CadenceSerializer(told(cadence(self.get_object()))).data)
 
     def locked(self) -> PipelineSchedule:
         """Return the trigger, its row held, if it still is what the caller's If-Match says."""

@@ -76,6 +76,7 @@ def test_every_gate_is_told_in_its_order_open_ones_too(crew: None) -> None:
     found = why(started(pipeline, settings=settings), NOON)
 
     assert [(check.name, check.passed) for check in found.checks] == [
+        ("window", True),
         ("overlap", True),
         ("limit of the pipeline", False),
         ("priority", True),

@@ -78,7 +78,7 @@ def test_the_list_asks_as_much_for_many_triggers_as_for_one(
         schedule = make_schedule(name=f"t{number}")
         make_run(trigger_id=schedule.pk) if number % 20 == 0 else None
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(13):
         answer = page.get("/schedules/")
 
     assert len(answer.context["rows"]) == PAGE
@@ -215,7 +215,7 @@ def test_the_page_asks_as_much_for_a_long_ledger_as_for_a_short(
     for number in range(30):
         occurrence(schedule, number, pipeline_run=make_run(trigger_id=schedule.pk))
 
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(21):
         page.get(f"/schedules/{schedule.pk}/")
 
 

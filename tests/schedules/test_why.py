@@ -200,8 +200,8 @@ def test_the_conditions_come_in_their_order() -> None:
     schedule = planned(settings={"overlap": "skip", "pipeline_run_limit": 2})
 
     assert [check.name for check in why_schedule(schedule, NOON).checks] == [
-        *("enabled", "problem", "started", "pipeline", "active hours", "calendar", "scheduler", "due", "catch-up"),
-        *("queue", "overlap", "limit of the trigger", "priority", "executor", "worker"),
+        *("enabled", "problem", "started", "pipeline", "window", "active hours", "calendar", "scheduler", "due"),
+        *("catch-up", "queue", "overlap", "limit of the trigger", "priority", "executor", "worker"),
     ]
 
 
