@@ -12,8 +12,10 @@ from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from schedules import plans, timetable
 from schedules.calendars import Calendar
+from schedules.cron_words import listed
 from schedules.forms import ScheduleForm
 from schedules.models import PipelineSchedule, ScheduleType
+from schedules.policies import After, Match
 
 UPCOMING = 10
 
@@ -76,12 +78,24 @@ def find(schedule_id: int) -> PipelineSchedule:
 
 
 def in_words(schedule: PipelineSchedule) -> str:
-    if schedule.schedule_type != ScheduleType.TIME:
-        return f"started by {'an API call' if schedule.schedule_type == ScheduleType.API else 'events'}"
+    """Return when or by what a trigger starts; for what makes no sense, its rule as it is written."""
     try:
+        match schedule.schedule_type:
+            case ScheduleType.API:
+                return "started by an API call"
+            case ScheduleType.EVENT:
+                return chain_in_words(schedule.checked_settings().after)
         return schedule.timetable().describe()
     except Refusal:
         return schedule.schedule_interval
+
+
+def chain_in_words(after: After | None) -> str:
+    if after is None:
+        return "started by events"
+    which = "" if len(after.pipelines) == 1 else f"{after.match} of "
+    verb = "has" if len(after.pipelines) == 1 or after.match is Match.ANY else "have"
+    return f"when {which}{listed(after.pipelines)} {verb} {after.on}"
 
 
 def is_timed(schedule: PipelineSchedule) -> bool:

@@ -74,7 +74,12 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
 class SettingsFields(forms.Form):
     """Every setting of `schedules.policies.Settings`, and the SLA."""
 
-    after_pipelines = PipelinesField(required=False, label="After runs of")
+    after_pipelines = PipelinesField(
+        required=False,
+        label="After runs of",
+        help_text="Ctrl or ⌘ chooses several.",
+        widget=forms.SelectMultiple(attrs={"size": 6}),
+    )
     after_match = choice("It waits for", [("any", "any of them"), ("all", "all of them")])
     after_on = choice(
         "that",

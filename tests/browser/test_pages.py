@@ -20,6 +20,8 @@ PAGES = [
     "/schedules/",
     "/schedules/1/",
     "/schedules/new/",
+    "/schedules/1/edit/",
+    "/schedules/held/",
     "/system/",
     "/account/",
     "/account/password/",

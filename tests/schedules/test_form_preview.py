@@ -180,3 +180,18 @@ def test_what_has_no_times_is_told_what_starts_it(page: Client, kind: str, words
 
     assert words in text
     assert "note-error" not in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ({"after_pipelines": "etl"}, "when etl has completed"),
+        ({"after_pipelines": ["etl", "load"], "after_on": "failed"}, "when any of etl and load has failed"),
+        ({"after_pipelines": ["etl", "load"], "after_match": "all"}, "when all of etl and load have completed"),
+        ({}, "started by events"),
+    ],
+)
+def test_what_a_trigger_follows_is_told_in_words(page: Client, typed: dict[str, Any], words: str) -> None:
+    make_pipeline("load")
+
+    assert words in preview(page, schedule_type="event", **typed)

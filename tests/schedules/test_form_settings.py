@@ -168,8 +168,8 @@ def test_names_of_calendars_are_suggested(page: Client) -> None:
     assert '<option value="de_holidays">' in text_of(page.get("/schedules/new/"))
 
 
-def test_hours_in_which_it_never_fires_are_told_beside_a_field(page: Client) -> None:
-    assert create(page, active_hours="07:00-22:00").status_code == 422
+def test_hours_in_which_it_never_fires_are_told_beside_their_field(page: Client) -> None:
+    assert "between 07:00 and 22:00" in error_of(create(page, active_hours="07:00-22:00"), "active_hours")
     assert not PipelineSchedule.objects.exists()
 
 
