@@ -53,8 +53,8 @@ def change(calendar: Calendar, fields: Mapping[str, Any], moment: datetime) -> N
     before = calendar.name
     give(calendar, fields)
     check(calendar)
-    if calendar.name != before and (users := users_of(before)):
-        raise CalendarInUse(before, users, "renamed")
+    if calendar.name != before and (found := users_of(before)):
+        raise CalendarInUse(before, found, "renamed")
     save(calendar, moment)
 
 
@@ -68,8 +68,8 @@ def give(calendar: Calendar, fields: Mapping[str, Any]) -> None:
 
 def delete(calendar: Calendar) -> None:
     """Remove a calendar that no trigger uses."""
-    if users := users_of(calendar.name):
-        raise CalendarInUse(calendar.name, users, "deleted")
+    if found := users_of(calendar.name):
+        raise CalendarInUse(calendar.name, found, "deleted")
     calendar.delete()
 
 
@@ -119,22 +119,30 @@ def duplicate(name: str) -> Refusal:
 def save(calendar: Calendar, moment: datetime) -> None:
     """Save, and plan the triggers that use it anew: what was due by its old days is accounted for first."""
     with transaction.atomic():
-        users = [user for user in users_of(calendar.name) if user.schedule_type == ScheduleType.TIME]
-        for user in users:
-            firing.settle(user.pk, moment)
+        timed = [user.pk for user in users_of(calendar.name) if user.schedule_type == ScheduleType.TIME]
+        for schedule_id in timed:
+            firing.settle(schedule_id, moment)
         try:
             with transaction.atomic():
                 calendar.save()
         except IntegrityError:  # made by another request at the same time
             raise duplicate(calendar.name) from None
-        for schedule in PipelineSchedule.objects.filter(pk__in=[user.pk for user in users], is_active=True):
+        for schedule in PipelineSchedule.objects.filter(pk__in=timed, is_active=True):
             scheduler.plan_next(schedule, moment)
 
 
 def users_of(name: str) -> list[PipelineSchedule]:
     """Return the triggers whose setting `calendar` names this one."""
-    found = PipelineSchedule.objects.filter(settings__has_key="calendar").for_list()
-    return [schedule for schedule in found if name in names_in(schedule.settings.get("calendar"))]
+    return users().get(name, [])
+
+
+def users() -> dict[str, list[PipelineSchedule]]:
+    """Return the triggers that use each calendar, by its name; one query."""
+    found: dict[str, list[PipelineSchedule]] = {}
+    for schedule in PipelineSchedule.objects.filter(settings__has_key="calendar").for_list():
+        for name in names_in(schedule.settings.get("calendar")):
+            found.setdefault(name, []).append(schedule)
+    return found
 
 
 def names_in(text: object) -> set[str]:

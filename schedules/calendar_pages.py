@@ -1,5 +1,6 @@
 """The pages of calendars and maintenance windows."""
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -25,9 +26,9 @@ AHEAD, MOST_SHOWN, MOST_SPANS = 400, 24, 8
 
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
-    now = timezone.now()
+    now, users = timezone.now(), calendar_changes.users()
     calendars = [
-        {"calendar": each, "coming": coming_days(each, now.date(), 3), "users": calendar_changes.users_of(each.name)}
+        {"calendar": each, "coming": coming_days(each, now.date(), 3), "users": users.get(each.name, [])}
         for each in Calendar.objects.defer("ics").order_by("name")
     ]
     rows = [state_of(window, now) for window in MaintenanceWindow.objects.order_by("name")]
@@ -35,6 +36,8 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "calendars/list.html", {"calendars": calendars, "windows": rows, "now": now})
 
 
+DAYS = ("country", "subdivision", "weekdays", "dates", "file")  # fields of the form that say which
+OPENINGS = ("starts_at", "ends_at", "recurrence", "duration", "until")  # likewise, when
 ORDER = ("open", "coming", "paused", "over", "broken")
 
 
@@ -92,10 +95,10 @@ def preview(request: HttpRequest, calendar_id: int | None = None) -> HttpRespons
     calendar = find(Calendar, calendar_id, "calendar") if calendar_id is not None else None
     form = CalendarForm(request.POST, request.FILES, calendar=calendar)
     form.is_valid()
-    names = ("kind", "country", "subdivision", "weekdays", "dates", "file")
-    problems = [error for name in names for error in form.errors.get(name, [])]
+    problems = [error for name in DAYS for error in form.errors.get(name, [])]
     days = [] if problems else coming_days(form.draft, timezone.now().date(), MOST_SHOWN)
-    return render(request, "calendars/_days.html", {"problems": problems, "days": days})
+    context = {"problems": problems, "days": days, "is_blank": calendar is None and not has_any(request, DAYS)}
+    return render(request, "calendars/_days.html", context)
 
 
 @require_POST
@@ -146,6 +149,7 @@ def preview_window(request: HttpRequest, window_id: int | None = None) -> HttpRe
         "problems": problems,
         "spans": [] if problems else spans_of(draft, timezone.now()),
         "zone": draft.timezone,
+        "is_blank": window is None and not has_any(request, OPENINGS),
     }
     return render(request, "calendars/_spans.html", context)
 
@@ -174,6 +178,11 @@ def delete_window(request: HttpRequest, window_id: int) -> HttpResponse:
 
 
 # --- what the views show --------------------------------------------------------------------------------------------
+
+
+def has_any(request: HttpRequest, names: Iterable[str]) -> bool:
+    """Is something typed in one of these fields?"""
+    return any(request.POST.get(name) or request.FILES.get(name) for name in names)
 
 
 def find(model: type[Row], row_id: int, what: str) -> Row:

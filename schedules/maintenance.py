@@ -75,9 +75,9 @@ class MaintenanceWindow(models.Model):
         if not self.recurrence:
             begin, end = self.starts_at, self.ends_at
             return (begin, end) if begin and end and begin <= moment < end else None
-        assert self.duration is not None
-        found = self.timetable().latest(moment - self.duration, moment, 1)
-        return (found[0].utc, found[0].utc + self.duration) if found else None
+        duration = self.checked_duration()
+        found = self.timetable().latest(moment - duration, moment, 1)
+        return (found[0].utc, found[0].utc + duration) if found else None
 
     def next_opening(self, moment: datetime) -> tuple[datetime, datetime] | None:
         """Return the first span (from, to) that begins after `moment`."""
@@ -85,10 +85,15 @@ class MaintenanceWindow(models.Model):
             begin, end = self.starts_at, self.ends_at
             return (begin, end) if begin and end and begin > moment else None
         found = self.timetable().next_after(moment)
-        return (found.utc, found.utc + self.duration) if found and self.duration else None
+        return (found.utc, found.utc + self.checked_duration()) if found else None
+
+    def checked_duration(self) -> timedelta:
+        if self.duration is None or not timedelta(0) < self.duration <= LONGEST:
+            raise InvalidSchedule(f"A window is open for at most {LONGEST.days} days.", field="duration")
+        return self.duration
 
     def describe(self) -> str:
         """Say when, in words: "at 22:00 on Saturday, for 4 hours"."""
-        if not self.recurrence or not self.duration:
+        if not self.recurrence:
             return "once"
-        return f"{self.timetable().describe()}, for {span_in_words(self.duration)}"
+        return f"{self.timetable().describe()}, for {span_in_words(self.checked_duration())}"

@@ -171,6 +171,14 @@ def test_what_is_typed_is_previewed_and_not_kept(page: Client) -> None:
     assert not Calendar.objects.exists()
 
 
+def test_a_form_in_which_nothing_is_typed_yet_is_not_called_wrong(page: Client) -> None:
+    days = text_of(page.post("/calendars/preview/", {"kind": "holidays", "name": ""}))
+    spans = text_of(page.post("/calendars/windows/preview/", {"timezone": "UTC", "name": "x"}))
+
+    assert "Choose the days; the coming ones are shown here." in days
+    assert "Say when it opens; the coming times are shown here." in spans
+
+
 def test_a_file_is_previewed_before_the_calendar_has_a_name(page: Client) -> None:
     fields = {"kind": "ics", "name": "", "file": SimpleUploadedFile("a.ics", ICS)}
 

@@ -121,6 +121,7 @@ def test_the_next_change_is_the_next_opening_or_end() -> None:
 def test_a_window_that_cannot_be_read_harms_no_other() -> None:
     make_window()
     MaintenanceWindow.objects.create(name="broken", recurrence="61 * * * *", duration=HOUR)
+    MaintenanceWindow.objects.create(name="endless", recurrence="0 22 * * *")
 
     assert [name for name, _ in open_at(TEN)] == ["upgrade"]
     assert next_change(TEN) == TEN + 2 * HOUR
