@@ -103,7 +103,8 @@ def gates(start: Start, config: Mapping[str, Any], ongoing: Sequence[Ongoing]) -
     of_pipeline = str(policy or "wait")
     found = [overlap]
     if own is not None:
-        found.append(room("limit of the trigger", kin, own, start.limits.on_limit, "of this trigger"))
+        whose = "trigger" if start.backfill_id is None else "backfill"
+        found.append(room(f"limit of the {whose}", kin, own, start.limits.on_limit, f"of this {whose}"))
     elif fallback is not None and start.backfill_id is None:
         found.append(room("limit of the pipeline", kin, fallback, of_pipeline, "of each trigger"))
     if (total := number(config.get("pipeline_run_limit_all_triggers"))) is not None:

@@ -94,6 +94,17 @@ def test_as_many_run_at_a_time_as_its_limit_says_in_its_order(fields: dict[str, 
     assert progress([backfill])[backfill.pk] == {"completed": 5}
 
 
+def test_a_slot_says_what_it_waits_for() -> None:
+    started(2)
+    scheduler.tick(NOON)
+    scheduler.tick(NOON + SECOND)
+
+    row = Occurrence.objects.get(decision=Decision.WAITING)
+
+    assert row.reason == "The limit was reached: 1 run of this backfill at a time."
+    assert row.blocker_run_id == PipelineRun.objects.get().pk
+
+
 def test_a_higher_limit_counts_from_the_next_look_on() -> None:
     backfill = started(5)
     scheduler.tick(NOON)
