@@ -123,7 +123,7 @@ def settle(schedule_id: int, moment: datetime) -> None:
     Nothing is started here: what is still to run waits for the scheduler. Call it inside the change's transaction.
     """
     schedule = (
-        PipelineSchedule.objects.select_for_update(of=("self",))
+        PipelineSchedule.objects.select_for_update(of=("self",), no_key=True)
         .select_related("pipeline")
         .filter(pk=schedule_id, schedule_type=ScheduleType.TIME, decided_until__lt=moment)
         .first()

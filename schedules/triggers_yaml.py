@@ -177,7 +177,11 @@ def take_over(
     here = [entry for entry in found.entries if not entry.envs or settings.ENV in entry.envs]
     with transaction.atomic():
         # Who writes to the file holds a row first: what was read before that is noticed by the second look.
-        rows = PipelineSchedule.objects.select_for_update(of=("self",)).filter(pipeline__uuid=uuid).order_by("pk")
+        rows = (
+            PipelineSchedule.objects.select_for_update(of=("self",), no_key=True)
+            .filter(pipeline__uuid=uuid)
+            .order_by("pk")
+        )
         planned = plan(uuid, here, list(rows))
         if stamp_of(root / triggers_path(uuid)) != stamp:
             raise Unsettled

@@ -195,7 +195,7 @@ class PipelineScheduleViewSet(mixins.ListModelMixin, Resource):
 
     def locked(self) -> PipelineSchedule:
         """Return the trigger, its row held, if it still is what the caller's If-Match says."""
-        queryset = PipelineSchedule.objects.select_for_update(of=("self",)).select_related("pipeline")
+        queryset = PipelineSchedule.objects.select_for_update(of=("self",), no_key=True).select_related("pipeline")
         self.queryset = queryset
         schedule: PipelineSchedule = self.get_object()
         expected = self.request.headers.get("If-Match", "*")

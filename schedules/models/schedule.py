@@ -57,7 +57,7 @@ class PipelineScheduleQuerySet(models.QuerySet["PipelineSchedule"]):
 
     def claimed(self) -> Self:
         """Hold the rows until the commit; what another scheduler holds is left out."""
-        return self.select_for_update(of=("self",), skip_locked=True)
+        return self.select_for_update(of=("self",), skip_locked=True, no_key=True)
 
     def unplanned(self) -> Self:
         """Active time schedules that nobody has planned yet, for example rows written by hand."""
