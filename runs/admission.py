@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs.limits import Answer, Gate, Limits, Ongoing, Start, decide, gates, is_limited
+from runs.limits import Answer, Gate, Limits, Ongoing, Start, enter, gates, is_limited
 from runs.models import PipelineRun
 from runs.states import BlockStatus, RunStatus
 
@@ -54,11 +54,7 @@ class Door:
         others = self.ongoing.get(run.pipeline_id)
         if others is None:
             return Gate("limits")
-        gate = decide(start_of(run, is_new=is_new), config_of(run), others)
-        if gate.is_open:
-            others[:] = [other for other in others if other.run_id not in gate.cancels]
-            others.append(Ongoing(run.pk, run.trigger_id, run.backfill_id, True, run.variables))
-        return gate
+        return enter(start_of(run, is_new=is_new), config_of(run), others, run.pk)
 
 
 def gates_of(run: PipelineRun, moment: datetime, *, is_new: bool) -> list[Gate]:

@@ -91,6 +91,15 @@ def decide(start: Start, config: Mapping[str, Any], ongoing: Sequence[Ongoing]) 
     return shut or Gate("limits", cancels=cancels)
 
 
+def enter(start: Start, config: Mapping[str, Any], ongoing: list[Ongoing], run_id: int | None = None) -> Gate:
+    """Decide, and let a run that may start be one of the `ongoing` from now on, in place of those it cancels."""
+    gate = decide(start, config, ongoing)
+    if gate.is_open:
+        ongoing[:] = [other for other in ongoing if other.run_id not in gate.cancels]
+        ongoing.append(Ongoing(run_id, start.trigger_id, start.backfill_id, True, start.variables))
+    return gate
+
+
 def gates(start: Start, config: Mapping[str, Any], ongoing: Sequence[Ongoing]) -> list[Gate]:
     """Return every gate of a start, open ones too, in the order in which they decide."""
     kin = [run for run in ongoing if start.is_kin(run) and counts(run, start)]

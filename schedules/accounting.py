@@ -3,21 +3,17 @@
 Whether a row that says "started" may really start now is for `starting` to find out.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pipelines.refusal import Refusal
 from runs.models import Origin
 from schedules.calendars import Shelf
-from schedules.decisions import Due, rule
 from schedules.models import PIPELINE_GONE, Decision, Occurrence, PipelineSchedule
 from schedules.policies import Settings
-from schedules.timetable import Instant, Kind
+from schedules.reckoning import Reckoning, expiry, reckon
+from schedules.timetable import Instant
 from schedules.timing import Timing
-
-TICK = timedelta(microseconds=1)
-LISTED_AT_MOST = 101  # overdue moments of one schedule: a hundred, and one that stands for the rest
 
 
 @dataclass
@@ -37,58 +33,34 @@ def account(
     if not schedule.pipeline.is_present:
         raise Refusal(PIPELINE_GONE)
     timing = schedule.timing(lead, shelf)
+    found = reckon(timing, settings, schedule.decided_until or moment, moment)
     schedule.problem = ""
-    begun = schedule.decided_until or moment
-    if timing.timetable.kind is Kind.ALWAYS_ON:
-        schedule.decided_until = moment + TICK  # past the first look, which is at once
-        schedule.next_due_at = timing.next_due(schedule.decided_until)
-        is_open = timing.timetable.is_open(moment) and not timing.timetable.is_over(moment)
-        instants = [timing.timetable.at(moment)] if is_open else []
-        return Case(schedule, settings, entries(schedule, settings, timing, instants, moment), starts_when_idle=True)
-    limit = max(LISTED_AT_MOST, settings.catchup_max + 1)
-    instants = timing.due(begun, moment, limit)
-    unlisted_since = first_of(timing, begun) if len(instants) == limit else None
-    found = entries(schedule, settings, timing, instants, moment, unlisted_since)
-    schedule.decided_until = timing.decided_by(begun, moment)
-    schedule.next_due_at = timing.next_due(schedule.decided_until)
-    if timing.timetable.kind is Kind.ONCE and found:
-        schedule.next_due_at, schedule.is_active = None, False
-    return Case(schedule, settings, found)
-
-
-def first_of(timing: Timing, begun: datetime) -> datetime | None:
-    first = timing.next_after(begun)
-    return first.utc if first else None
+    schedule.decided_until, schedule.next_due_at = found.decided_until, found.next_due
+    schedule.is_active = schedule.is_active and not found.is_spent
+    return Case(schedule, settings, entries(schedule, settings, timing, found, moment), found.starts_when_idle)
 
 
 def entries(
-    schedule: PipelineSchedule,
-    settings: Settings,
-    timing: Timing,
-    instants: Sequence[Instant],
-    moment: datetime,
-    unlisted_since: datetime | None = None,
+    schedule: PipelineSchedule, settings: Settings, timing: Timing, found: Reckoning, moment: datetime
 ) -> list[Occurrence]:
-    """Return a row for each instant."""
-    due = [Due(instant.utc, instant.utc + timing.shift, instant.hit) for instant in instants]
-    rulings = rule(due, settings, moment, paused_until=schedule.last_enabled_at, unlisted_since=unlisted_since)
-    ends: list[datetime | None] = [instant.utc for instant in instants[1:]]
-    ends += [end_after(timing, instants[-1])] if instants else []
+    """Return a row for each moment."""
+    following: list[datetime | None] = [entry.instant.utc for entry in found.entries[1:]]
+    following += [end_after(timing, found.entries[-1].instant)] if found.entries else []
     return [
         Occurrence(
             pipeline=schedule.pipeline,
             schedule=schedule,
             origin=Origin.SCHEDULE,
-            scheduled_for=instant.utc,
-            local_time=instant.local.isoformat(),
+            scheduled_for=entry.instant.utc,
+            local_time=entry.instant.local.isoformat(),
             interval_end=end,
-            decision=Decision(ruling.verdict),
-            reason=" ".join(filter(None, [ruling.reason, instant.note]))[:500],
+            decision=Decision(entry.ruling.verdict),
+            reason=" ".join(filter(None, [entry.ruling.reason, entry.instant.note]))[:500],
             priority=settings.priority,
-            expires_at=each.due_at + settings.start_deadline if settings.start_deadline else None,
+            expires_at=expiry(entry.due.due_at, settings),
             decided_at=moment,
         )
-        for instant, each, ruling, end in zip(instants, due, rulings, ends, strict=True)
+        for entry, end in zip(found.entries, following, strict=True)
     ]
 
 

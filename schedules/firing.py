@@ -19,6 +19,7 @@ from schedules.accounting import Case, account
 from schedules.calendars import Shelf
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.policies import Settings
+from schedules.queueing import keeps_a_queue
 from schedules.starting import Queue, start_all
 
 logger = logging.getLogger(__name__)
@@ -101,12 +102,7 @@ def undecided(cases: Sequence[Case]) -> list[Occurrence]:
 
 def queue_of(cases: Sequence[Case]) -> Queue:
     """Look for rows that wait, of the schedules where that makes a difference."""
-    limited = [
-        case.schedule.pk
-        for case in cases
-        if case.settings.overlap is not None or case.settings.pipeline_run_limit or case.settings.run_limit_by_variable
-    ]
-    return Queue.of(limited)
+    return Queue.of([case.schedule.pk for case in cases if keeps_a_queue(case.settings)])
 
 
 def save_plans(schedules: Sequence[PipelineSchedule], before: dict[int, tuple[str, bool]]) -> None:

@@ -13,11 +13,12 @@ from django.db import DatabaseError, OperationalError, transaction
 from pipelines.refusal import Refusal
 from runs import lifecycle
 from runs.admission import Answer, Door
-from runs.limits import NO_LIMITS, Gate, Limits
+from runs.limits import Gate, Limits
 from runs.models import Origin
 from runs.planning import Draft, RunSettings, draft_run
 from schedules.models import Decision, Occurrence, PipelineSchedule
-from schedules.policies import Overlap, Settings
+from schedules.policies import Settings
+from schedules.queueing import behind, limits_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def start_all(rows: Sequence[Occurrence], moment: datetime, *, queue: Queue | No
     door = Door.open([draft.run for _, draft in drafts], moment)
     admitted: list[tuple[Occurrence, Draft]] = []
     for row, draft in drafts:
-        gate = behind(row, draft, queue) or door.admit(draft.run, is_new=queue is not None)
+        gate = in_line(row, draft, queue) or door.admit(draft.run, is_new=queue is not None)
         if gate.is_open:
             lifecycle.cancel_for(draft.run, gate, moment)
             admitted.append((row, draft))
@@ -88,16 +89,10 @@ def refuse(row: Occurrence, problem: str) -> None:
         row.schedule.problem = problem[:500]
 
 
-def behind(row: Occurrence, draft: Draft, queue: Queue | None) -> Gate | None:
+def in_line(row: Occurrence, draft: Draft, queue: Queue | None) -> Gate | None:
     """Return a shut gate for a new row whose schedule has rows that wait for their turn."""
-    limits = Limits.from_json(draft.run.limits)
-    if queue is None or limits == NO_LIMITS or not queue.waiting.get(row.schedule_id or 0):
-        return None
-    if limits.overlap == Overlap.WAIT_ONE:
-        return Gate("overlap", Answer.SKIP, "The previous run goes on and another moment waits for it already.")
-    if limits.overlap == Overlap.WAIT_ALL or limits.on_limit == "wait":
-        return Gate("overlap", Answer.WAIT, "Earlier moments wait for their turn.")
-    return None
+    waiting = queue.waiting.get(row.schedule_id or 0, 0) if queue is not None else 0
+    return behind(Limits.from_json(draft.run.limits), waiting) if waiting else None
 
 
 def hold_back(row: Occurrence, draft: Draft, gate: Gate, queue: Queue | None) -> None:
@@ -147,13 +142,4 @@ def run_settings(schedule: PipelineSchedule | None, settings: Settings, row: Occ
         priority=row.priority if row else settings.priority,
         limits=Limits(run_limit=backfill.run_limit, on_limit="wait") if backfill else limits_of(settings),
         backfill_id=backfill.pk if backfill else None,
-    )
-
-
-def limits_of(settings: Settings) -> Limits:
-    return Limits(
-        overlap=settings.overlap_policy.value,
-        run_limit=settings.pipeline_run_limit,
-        on_limit=settings.on_pipeline_run_limit_reached.value,
-        by_variable=settings.run_limit_by_variable,
     )

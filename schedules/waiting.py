@@ -13,10 +13,10 @@ from django.db.models import Min, Q
 
 from runs import events
 from schedules.models import Decision, Occurrence, OccurrenceQuerySet
+from schedules.queueing import HEADS, in_turn
 from schedules.starting import start_all
 
 PIPELINES_AT_A_TIME = 200
-HEADS = 50  # of one schedule; of a backfill, as many as its limit
 
 
 def admit(moment: datetime) -> int:
@@ -61,7 +61,7 @@ def admit_pipeline(
                 .order_by("priority", "-scheduled_for" if newest_first else "scheduled_for")
             )
             rows += heads[: min(run_limit or HEADS, HEADS)]
-        rows.sort(key=lambda row: row.priority)  # stable: within a group the order stays
+        rows = in_turn(rows, lambda row: bool(row.backfill and row.backfill.newest_first))
         before = {row.pk: (row.decision, row.reason, row.start_after) for row in rows}
         for row in rows:
             row.decision = Decision.STARTED
