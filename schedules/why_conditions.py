@@ -9,6 +9,7 @@ from django.urls import reverse
 from pipelines.refusal import Refusal
 from runs.explanations import Check, Link, at, counted, listed, pipeline_link, run_link
 from runs.models import PipelineRun
+from runs.presence import ago
 from runs.states import RunStatus
 from schedules import forecasts
 from schedules.accounting import account
@@ -117,8 +118,7 @@ def due(schedule: PipelineSchedule, settings: Settings, moment: datetime) -> Che
         return Check(name="due", passed=False, detail="There is no further moment.")
     if next_due > moment:
         return Check(name="due", passed=False, detail=f"It is not due before {at(next_due)}.", clears_at=next_due)
-    seconds = int((moment - next_due).total_seconds())
-    late = f", {timedelta(seconds=seconds)} ago" if is_late(schedule, moment) else ""
+    late = f", {ago(moment - next_due)} ago" if is_late(schedule, moment) else ""
     return Check(name="due", passed=True, detail=f"It has been due since {at(next_due)}{late}.")
 
 
