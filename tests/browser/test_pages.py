@@ -287,10 +287,10 @@ def test_a_rule_is_previewed_while_it_is_typed(page: Page) -> None:
     page.locator("[name=schedule_interval]").press_sequentially("0 6 * * 1-5")
     page.fill("[name=timezone]", "Europe/Berlin")
 
-    expect(page.locator("#upcoming")).to_contain_text("at 06:00 on Monday to Friday")
-    expect(page.locator("#upcoming tbody tr")).to_have_count(10)
+    expect(page.locator("#preview")).to_contain_text("at 06:00 on Monday to Friday")
+    expect(page.locator("#preview tbody tr")).to_have_count(10)
     page.fill("[name=schedule_interval]", "61 * * * *")
-    expect(page.locator("#upcoming")).to_contain_text("61 is outside 0–59")
+    expect(page.locator("#preview")).to_contain_text("61 is outside 0–59")
 
 
 def test_a_trigger_is_made_paused_and_resumed(page: Page) -> None:
@@ -298,10 +298,11 @@ def test_a_trigger_is_made_paused_and_resumed(page: Page) -> None:
     page.fill("[name=name]", "in the morning")
     page.fill("[name=schedule_interval]", "0 6 * * *")
 
-    page.click("text=Save")
+    page.click("button:has-text('Save')")
 
     expect(page.locator(".head .st")).to_have_text("active")
-    page.click("button:has-text('Pause')")
+    page.click("summary:has-text('Pause')")
+    page.click("button:has-text('Until someone resumes it')")
     expect(page.locator(".head .st")).to_have_text("paused")
     page.click("button:has-text('Resume')")
     expect(page.locator(".head .st")).to_have_text("active")
