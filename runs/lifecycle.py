@@ -21,7 +21,7 @@ from runs.states import BLOCK_FINISHED, RUN_FINISHED, BlockStatus, RunStatus
 
 CLAIM_TRIES = 5
 URGENCY = ("priority", "execution_date", "id")
-HELD_AT_MOST = 200
+HELD_AT_A_TIME, HELD_AT_MOST = 200, 5000
 
 
 def create_run(
@@ -106,10 +106,16 @@ def start_held(pipeline_id: int, moment: datetime) -> int:
     waiting = PipelineRun.objects.filter(pipeline_id=pipeline_id, status=RunStatus.INITIAL)
     if not waiting.exists():
         return 0
-    with transaction.atomic():
-        runs = list(waiting.select_related("version").defer("version__files").order_by(*URGENCY)[:HELD_AT_MOST])
-        door = Door.open(runs, moment)
-        return sum(start(run, gate, moment) for run in runs if (gate := door.admit(run, is_new=False)).is_open)
+    in_turn = waiting.select_related("version").defer("version__files").order_by(*URGENCY)
+    # Where the first of them all have to wait on, there may be room for others: of another trigger, another customer.
+    for begin in range(0, HELD_AT_MOST, HELD_AT_A_TIME):
+        with transaction.atomic():
+            runs = list(in_turn[begin : begin + HELD_AT_A_TIME])
+            door = Door.open(runs, moment)
+            started = sum(start(run, gate, moment) for run in runs if (gate := door.admit(run, is_new=False)).is_open)
+        if started or len(runs) < HELD_AT_A_TIME:
+            return started
+    return 0
 
 
 def start(run: PipelineRun, gate: Gate, moment: datetime) -> bool:

@@ -157,3 +157,29 @@ def test_a_slot_that_was_just_freed_can_be_taken() -> None:
     run = make_run(make_pipeline(blocks=FAN), blocks={"b0": BlockStatus.COMPLETED}, in_one_process=True)
 
     assert admission.free_slots(run, one_was_freed=True) == 1
+
+
+def test_many_that_wait_on_keep_nobody_from_a_free_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "HELD_AT_A_TIME", 3)
+    pipeline = make_pipeline("slow")
+    limits = Limits(by_variable={"customer": 1}, on_limit="wait")
+
+    def ask(customer: int) -> PipelineRun:
+        return lifecycle.create_run(
+            pipeline,
+            moment=NOON,
+            origin=Origin.API,
+            variables={"customer": customer},
+            settings=RunSettings(trigger_id=1, limits=limits),
+        )
+
+    ask(1)
+    first_of_two = ask(2)
+    for _ in range(7):
+        ask(1)
+    second_of_two = ask(2)
+    PipelineRun.objects.filter(pk=first_of_two.pk).update(status=RunStatus.COMPLETED)
+
+    assert lifecycle.start_held(pipeline.pk, NOON) == 1
+    second_of_two.refresh_from_db()
+    assert second_of_two.status == RunStatus.RUNNING
