@@ -4,26 +4,28 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Max, Min
 
 from pipelines.refusal import Refusal
-from runs.models import Origin, PipelineRun
+from runs.models import Origin, PipelineRun, PipelineRunQuerySet
 from schedules import firing, streaks
 from schedules.accounting import Case
 from schedules.chaining import End, firings, loop_of
 from schedules.decisions import Due, rule
-from schedules.models import PIPELINE_GONE, ChainLink, Decision, Occurrence, PipelineSchedule
-from schedules.policies import After, Match, Settings
+from schedules.models import PIPELINE_GONE, ChainLink, Decision, Occurrence, PipelineSchedule, ScheduleType
+from schedules.policies import After, Ending, Match, Settings
 from schedules.starting import start_all
 
 # An end may be seen this much later than it says: its transaction was still open.
 SEEN_LATE = timedelta(minutes=2)
 SAME = timedelta(milliseconds=1)  # ends of one instant are put apart by less
-ENDS_AT_MOST = 1000
+ENDS_AT_MOST = 1000  # of one schedule, in one tick: the others come with the next
 
 
 def follow(moment: datetime) -> int:
     """Fire the chained schedules whose runs have ended; return how many runs were started."""
-    links = ChainLink.objects.filter(schedule__is_active=True, schedule__problem="").order_by("schedule_id")
+    links = ChainLink.objects.filter(schedule__is_active=True).exclude(schedule__problem=PIPELINE_GONE)
+    links = links.order_by("schedule_id")
     followed: dict[int, set[str]] = {}
     begun: dict[int, datetime] = {}
     for schedule_id, uuid, since in links.values_list("schedule_id", "pipeline_uuid", "schedule__decided_until"):
@@ -31,20 +33,50 @@ def follow(moment: datetime) -> int:
         begun[schedule_id] = since or moment
     if not followed:
         return 0
-    fresh = ends_since(min(begun.values()), set.union(*followed.values()), moment)
+    ended = ended_since(min(begun.values()), set.union(*followed.values()), moment)
+    newest = dict(ended.order_by().values_list("pipeline__uuid").annotate(Max("completed_at")))
     return sum(
         fire(schedule_id, moment)
         for schedule_id, uuids in followed.items()
-        if any(end.pipeline_uuid in uuids and end.completed_at > begun[schedule_id] for end in fresh)
+        if any(uuid in newest and newest[uuid] > begun[schedule_id] for uuid in uuids)
     )
 
 
-def ends_since(since: datetime, uuids: Iterable[str], moment: datetime) -> list[End]:
-    runs = PipelineRun.objects.finished().filter(
+def ended_since(since: datetime, uuids: Iterable[str], moment: datetime) -> PipelineRunQuerySet:
+    return PipelineRun.objects.finished().filter(
         pipeline__uuid__in=list(uuids), completed_at__gt=since, completed_at__lte=moment
     )
+
+
+def counting(after: After, since: datetime, moment: datetime) -> PipelineRunQuerySet:
+    """Return the runs whose ends the schedule waits for."""
+    ended = ended_since(since, after.pipelines, moment)
+    return ended if after.on is Ending.FINISHED else ended.filter(status=after.on.value)
+
+
+def earliest_firings(after: After, since: datetime, moment: datetime) -> list[End]:
+    """Return the ends that fire the schedule, not all if there are many."""
+    if after.match is Match.ANY:
+        counted = counting(after, since, moment)
+        found = ends(counted, ENDS_AT_MOST)
+        if len(found) == ENDS_AT_MOST:  # those of one instant are never torn apart
+            found += ends(counted.filter(completed_at=found[-1].completed_at, id__gt=found[-1].run_id))
+        return firings(found, after)
+    complete: list[End] = []
+    while len(complete) < ENDS_AT_MOST:
+        counted = counting(after, since, moment)
+        # The first end of each is what matters, however many others there have been since.
+        firsts = counted.order_by().values_list("pipeline__uuid").annotate(at=Min("completed_at"))
+        found = firings(ends(counted.filter(completed_at__in={at for _, at in firsts})), after)[:1]
+        if not found:
+            break
+        complete, since = complete + found, found[0].completed_at
+    return complete
+
+
+def ends(runs: PipelineRunQuerySet, count: int | None = None) -> list[End]:
     rows = runs.order_by("completed_at", "id").values_list("id", "pipeline__uuid", "completed_at", "status")
-    return [End(run_id, uuid, at, status) for run_id, uuid, at, status in rows[:ENDS_AT_MOST] if at]
+    return [End(run_id, uuid, at, status) for run_id, uuid, at, status in rows[:count] if at]
 
 
 def fire(schedule_id: int, moment: datetime) -> int:
@@ -56,6 +88,7 @@ def fire(schedule_id: int, moment: datetime) -> int:
             return 0
         before = {schedule.pk: (schedule.problem, schedule.is_active)}
         started: list[Occurrence] = []
+        schedule.problem = ""
         try:
             settings = schedule.checked_settings()
             rows = entries(schedule, settings, moment)
@@ -78,11 +111,13 @@ def entries(schedule: PipelineSchedule, settings: Settings, moment: datetime) ->
     if after is None:
         return []
     check_no_loop(schedule, after)
-    found = unknown(schedule, firings(ends_since(begun, after.pipelines, moment), after), begun)
+    fired = earliest_firings(after, begun, moment)
+    found = unknown(schedule, fired, begun)
     if after.match is Match.ANY:
-        schedule.decided_until = max(begun, moment - SEEN_LATE)
-    elif found:
-        schedule.decided_until = found[-1].completed_at
+        seen = fired[-1].completed_at if len(fired) >= ENDS_AT_MOST else moment
+        schedule.decided_until = max(begun, min(seen, moment - SEEN_LATE))
+    elif fired:
+        schedule.decided_until = fired[-1].completed_at
     due = [Due(end.completed_at, end.completed_at) for end in found]
     rulings = rule(due, settings, moment, paused_until=schedule.last_enabled_at)
     return [
@@ -119,6 +154,22 @@ def unknown(schedule: PipelineSchedule, ends: Sequence[End], since: datetime) ->
         taken.add(at)
         found.append(End(end.run_id, end.pipeline_uuid, at, end.status))
     return found
+
+
+def settle(schedule_id: int, moment: datetime) -> None:
+    """As `firing.settle`, for a chained schedule: ends that nobody has looked at yet belong to its old rule."""
+    rows = PipelineSchedule.objects.select_for_update(of=("self",), no_key=True).select_related("pipeline")
+    schedule = rows.filter(pk=schedule_id, schedule_type=ScheduleType.EVENT, is_active=True).first()
+    if schedule is None:
+        return
+    try:
+        found = entries(schedule, schedule.checked_settings(), moment)
+    except Refusal:  # it could not have fired as it was
+        return
+    for row in found:
+        if row.decision == Decision.STARTED:
+            row.decision, row.reason = Decision.WAITING, f"Ended before it was edited. {row.reason}"[:500]
+    Occurrence.objects.bulk_create(found)
 
 
 def check_no_loop(schedule: PipelineSchedule, after: After) -> None:

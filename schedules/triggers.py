@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from pipelines import catalog
 from pipelines.project import AUTHORITATIVE, TriggerRules, trigger_rules
 from pipelines.refusal import Refusal
-from schedules import firing, scheduler, triggers_back
+from schedules import chains, firing, scheduler, triggers_back
 from schedules.models import PipelineSchedule, ScheduleType, Source
 from schedules.trigger_checks import check, check_may_go, check_name
 from schedules.triggers_back import Edit
@@ -76,6 +76,7 @@ def change(schedule: PipelineSchedule, fields: Mapping[str, Any], *, is_active: 
         edit = prepare(schedule, changed, is_active=switched_to) if changed else None
         if is_replanned:
             firing.settle(schedule.pk, moment)
+            chains.settle(schedule.pk, moment)
             schedule.decided_until = moment
         if changed:
             save(schedule, update_fields=[*changed, *IN_CODE, "decided_until", "updated_at"])

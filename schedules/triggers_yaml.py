@@ -20,7 +20,7 @@ from pipelines.models import Pipeline
 from pipelines.project import pipeline_uuids
 from pipelines.refusal import Refusal
 from runs import events
-from schedules import firing
+from schedules import chains, firing
 from schedules.models import PipelineSchedule, Source, hash_of
 from schedules.trigger_checks import check_may_go, check_rules
 from schedules.triggers_file import BrokenTriggers, Entry, TriggersFile, read_triggers, triggers_path
@@ -299,6 +299,7 @@ def update(row: PipelineSchedule, entry: Entry, moment: datetime) -> None:
     is_replanned = timing != [getattr(row, name) for name in TIMING] or bool(row.problem) or is_resumed
     if is_replanned:
         firing.settle(row.pk, moment)
+        chains.settle(row.pk, moment)
         row.decided_until = moment
         if entry.is_active and row.is_active:
             row.plan_next(moment)

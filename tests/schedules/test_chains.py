@@ -1,7 +1,9 @@
 """Chained schedules on a virtual clock: fired by the ends of other pipelines' runs, once each, none lost."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -186,3 +188,68 @@ def test_looking_costs_one_query_without_chains_and_two_while_nothing_ended(
     chained(["extract"])
     with django_assert_num_queries(2):
         chains.follow(NOON + MINUTE)
+
+
+def test_an_end_that_nobody_had_looked_at_survives_an_edit_of_the_chain() -> None:
+    schedule = chained(["extract"])
+    run = ended("extract", NOON + SECOND)
+
+    triggers.change(
+        schedule, {"settings": {"after": {"pipelines": ["clean"]}}}, is_active=None, moment=NOON + 2 * SECOND
+    )
+
+    assert PipelineRun.objects.filter(pipeline__uuid="report").count() == 0, "saving starts nothing"
+    assert scheduler.tick(NOON + 3 * SECOND).fired == 1
+    assert Occurrence.objects.get().cause_run_id == run.pk
+
+
+# --- chains with many ends --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_at_a_time() -> Iterator[None]:
+    with mock.patch.object(chains, "ENDS_AT_MOST", 3):
+        yield
+
+
+def test_more_ends_than_one_tick_looks_at_come_with_the_next(few_at_a_time: None) -> None:
+    chained(["extract"])
+    runs = [ended("extract", NOON + (number // 2) * SECOND + SECOND).pk for number in range(10)]
+
+    for number in range(5):
+        scheduler.tick(NOON + HOUR + number * SECOND)
+
+    assert sorted(Occurrence.objects.values_list("cause_run_id", flat=True)) == runs
+
+
+def test_a_set_that_waits_for_long_keeps_no_other_chain_from_firing(few_at_a_time: None) -> None:
+    chained(["extract", "clean"], match="all")
+    make_pipeline("load")
+    fields = {"name": "x", "schedule_type": ScheduleType.EVENT, "settings": {"after": {"pipelines": ["extract"]}}}
+    other, _ = triggers.create("load", fields, is_active=True, source=Source.UI, moment=NOON)
+    for minute in range(1, 9):
+        ended("extract", NOON + minute * MINUTE)
+        scheduler.tick(NOON + minute * MINUTE + SECOND)
+    last = ended("clean", NOON + 10 * MINUTE)
+
+    assert other.occurrences.count() == 8
+    assert scheduler.tick(NOON + 10 * MINUTE + SECOND).fired == 1
+    assert Occurrence.objects.exclude(schedule=other).get().cause_run_id == last.pk
+
+
+def test_a_chain_goes_on_once_its_pipeline_is_mended() -> None:
+    schedule = chained(["extract"])
+    Pipeline.objects.filter(uuid="report").update(
+        is_valid=False, problems=[{"reason": "broken", "file": "x", "line": 1}]
+    )
+    ended("extract", NOON + MINUTE)
+    assert scheduler.tick(NOON + MINUTE + SECOND).fired == 0
+    schedule.refresh_from_db()
+    assert schedule.problem
+
+    Pipeline.objects.filter(uuid="report").update(is_valid=True, problems=[])
+    ended("extract", NOON + HOUR)
+
+    assert scheduler.tick(NOON + HOUR + SECOND).fired == 1
+    schedule.refresh_from_db()
+    assert schedule.problem == ""
