@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pipelines.refusal import Refusal
 from runs.models import Origin
 from schedules.calendars import Shelf
+from schedules.clock_changes import Repeated
 from schedules.models import PIPELINE_GONE, Decision, Occurrence, PipelineSchedule
 from schedules.policies import Settings
 from schedules.reckoning import Reckoning, expiry, reckon
@@ -24,20 +25,30 @@ class Case:
     settings: Settings = field(default_factory=Settings)
     entries: list[Occurrence] = field(default_factory=list)
     starts_when_idle: bool = False
+    names_times_once: bool = False  # a local time that it names is one moment, however often clocks show it
 
 
 def account(
-    schedule: PipelineSchedule, settings: Settings, moment: datetime, lead: timedelta, shelf: Shelf | None = None
+    schedule: PipelineSchedule,
+    settings: Settings,
+    moment: datetime,
+    lead: timedelta,
+    shelf: Shelf | None = None,
+    *,
+    is_edited: bool = False,
 ) -> Case:
     """Rule on every moment of the schedule that is due by now, and move on its plan. Raises `Refusal`."""
     if not schedule.pipeline.is_present:
         raise Refusal(PIPELINE_GONE)
     timing = schedule.timing(lead, shelf)
-    found = reckon(timing, settings, schedule.decided_until or moment, moment)
+    begun, planned = schedule.decided_until or moment, schedule.next_due_at
+    found = reckon(timing, settings, begun, moment, planned=planned, is_edited=is_edited)
     schedule.problem = ""
     schedule.decided_until, schedule.next_due_at = found.decided_until, found.next_due
     schedule.is_active = schedule.is_active and not found.is_spent
-    return Case(schedule, settings, entries(schedule, settings, timing, found, moment), found.starts_when_idle)
+    rows = entries(schedule, settings, timing, found, moment)
+    once = not timing.timetable.is_elastic and timing.timetable.dst.repeated is not Repeated.BOTH
+    return Case(schedule, settings, rows, found.starts_when_idle, names_times_once=once)
 
 
 def entries(
@@ -57,6 +68,7 @@ def entries(
             decision=Decision(entry.ruling.verdict),
             reason=" ".join(filter(None, [entry.ruling.reason, entry.instant.note]))[:500],
             priority=settings.priority,
+            start_after=entry.due.due_at if entry.due.due_at > moment else None,
             expires_at=expiry(entry.due.due_at, settings),
             decided_at=moment,
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import F
 
 from pipelines.refusal import Refusal
 from runs.many_rows import insert_all, update_each
@@ -25,6 +26,8 @@ from schedules.starting import Queue, start_all
 logger = logging.getLogger(__name__)
 BATCH = 200
 NO_LEAD = timedelta(0)
+LONGEST_JUMP = timedelta(hours=3)  # of clocks; what is longer is no change of summer time
+WALL_CLOCK = len("2025-03-30T02:30:00")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def fire_batch(moment: datetime) -> Batch:
     return Batch(len(schedules), len(started), lag)
 
 
-def look_at(schedules: Sequence[PipelineSchedule], moment: datetime) -> list[Case]:
+def look_at(schedules: Sequence[PipelineSchedule], moment: datetime, *, is_edited: bool = False) -> list[Case]:
     """Find what is due of each schedule and when it is due next; set it aside when that cannot be said."""
     settings: dict[int, Settings] = {}
     for schedule in schedules:
@@ -67,7 +70,8 @@ def look_at(schedules: Sequence[PipelineSchedule], moment: datetime) -> list[Cas
         if schedule.pk not in settings:
             continue
         try:
-            cases.append(account(schedule, settings[schedule.pk], moment, leads.get(schedule.pk, NO_LEAD), shelf))
+            lead = leads.get(schedule.pk, NO_LEAD)
+            cases.append(account(schedule, settings[schedule.pk], moment, lead, shelf, is_edited=is_edited))
         except Refusal as refusal:
             set_aside(schedule, str(refusal))
         except Exception as error:  # one schedule of a batch: the others go on
@@ -97,7 +101,32 @@ def undecided(cases: Sequence[Case]) -> list[Occurrence]:
             schedule__in={row.schedule_id for row in rows}, scheduled_for__in={row.scheduled_for for row in rows}
         )
         known = set(there.values_list("schedule_id", "scheduled_for"))
-    return [row for row in rows if (row.schedule_id, row.scheduled_for) not in known]
+    rows = [row for row in rows if (row.schedule_id, row.scheduled_for) not in known]
+    skip_what_came_before(cases, rows)
+    return rows
+
+
+def skip_what_came_before(cases: Sequence[Case], rows: Sequence[Occurrence]) -> None:
+    """Let no local time start twice because a zone's clocks, or the choices about them, were changed after it."""
+    once = {case.schedule.pk for case in cases if case.names_times_once}
+    starting = [row for row in rows if row.schedule_id in once and row.decision in (Decision.STARTED, Decision.HELD)]
+    if not starting:
+        return
+    lately = Occurrence.objects.filter(
+        schedule__in={row.schedule_id for row in starting},
+        scheduled_for__gt=F("schedule__decided_until") - LONGEST_JUMP,
+        backfill=None,
+        decision__in=(Decision.STARTED, Decision.WAITING, Decision.HELD),
+    )
+    came = {
+        (schedule_id or 0, local_time[:WALL_CLOCK]): at
+        for schedule_id, local_time, at in lately.values_list("schedule_id", "local_time", "scheduled_for")
+    }
+    for row in starting:
+        before = came.get((row.schedule_id or 0, row.local_time[:WALL_CLOCK]))
+        if before and abs(row.scheduled_for - before) < LONGEST_JUMP:
+            row.decision = Decision.SKIPPED
+            row.reason = f"This local time came already, at {before:%Y-%m-%d %H:%M} UTC: the clock was changed since."
 
 
 def queue_of(cases: Sequence[Case]) -> Queue:
@@ -127,7 +156,7 @@ def settle(schedule_id: int, moment: datetime) -> None:
     if schedule is None:
         return
     was_active = schedule.is_active
-    for case in look_at([schedule], moment):
+    for case in look_at([schedule], moment, is_edited=True):
         rows = [] if case.starts_when_idle else undecided([case])
         for row in rows:
             if not was_active and row.decision in (Decision.STARTED, Decision.HELD):

@@ -39,15 +39,28 @@ class Reckoning:
     starts_when_idle: bool = False
 
 
-def reckon(timing: Timing, settings: Settings, decided_until: datetime, moment: datetime) -> Reckoning:
-    """Rule on every moment that is due by now."""
+def reckon(
+    timing: Timing,
+    settings: Settings,
+    decided_until: datetime,
+    moment: datetime,
+    *,
+    planned: datetime | None = None,
+    is_edited: bool = False,
+) -> Reckoning:
+    """Rule on every moment that is due by now; it was `planned` to look at them then.
+
+    Of a rule that `is_edited` the moments count that have come but are to start later (jitter): the new one will not
+    know them.
+    """
     if timing.timetable.kind is Kind.ALWAYS_ON:
         return look_if_idle(timing, settings, moment)
     limit = max(LISTED_AT_MOST, settings.catchup_max + 1)
-    instants = timing.due(decided_until, moment, limit)
+    horizon = max(moment, moment + timing.shift) if is_edited else moment
+    instants = timing.due(decided_until, horizon, limit)
     unlisted_since = first_of(timing, decided_until) if len(instants) == limit else None
-    entries = ruled(timing, settings, instants, moment, unlisted_since)
-    decided = timing.decided_by(decided_until, moment)
+    entries = ruled(timing, settings, instants, moment, unlisted_since, planned)
+    decided = timing.decided_by(decided_until, horizon)
     if timing.timetable.kind is Kind.ONCE and entries:
         return Reckoning(entries, decided, None, is_spent=True)
     return Reckoning(entries, decided, timing.next_due(decided))
@@ -73,8 +86,11 @@ def ruled(
     instants: Sequence[Instant],
     moment: datetime,
     unlisted_since: datetime | None = None,
+    planned: datetime | None = None,
 ) -> list[Entry]:
-    due = [Due(instant.utc, instant.utc + timing.shift, instant.hit) for instant in instants]
+    # Nothing is late for having been planned later: the forecast of a landing time may have grown since.
+    starts = [max(filter(None, [instant.utc + timing.shift, planned])) for instant in instants]
+    due = [Due(instant.utc, start, instant.hit) for instant, start in zip(instants, starts, strict=True)]
     rulings = rule(due, settings, moment, paused_until=timing.enabled_at, unlisted_since=unlisted_since)
     return [Entry(*each) for each in zip(instants, due, rulings, strict=True)]
 

@@ -65,7 +65,7 @@ def resume_paused(moment: datetime) -> datetime | None:
             schedule = PipelineSchedule.objects.claimed().filter(paused_until__lte=moment).first()
             if schedule is None:  # another scheduler is at it
                 return ends
-            schedule.resume(moment)
+            schedule.resume(schedule.paused_until or moment)  # what passed since is late, not paused
     return ends
 
 
