@@ -10,7 +10,8 @@ from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from pipelines.refusal import Refusal
-from schedules import holding
+from runs.models import PipelineRun
+from schedules import holding, scheduler
 from schedules.models import Decision, Occurrence, PipelineSchedule
 from tests.factories import NOON, make_client, make_pipeline, make_schedule, text_of
 
@@ -66,6 +67,29 @@ def test_what_is_dropped_is_never_run_and_says_why() -> None:
 
     occurrence.refresh_from_db()
     assert (occurrence.decision, occurrence.reason) == (Decision.CANCELLED, "Dropped by ada.")
+
+
+def test_what_the_scheduler_held_after_downtime_runs_when_it_is_released() -> None:
+    since = NOON - timedelta(hours=3, minutes=30)
+    schedule = make_schedule(
+        schedule_interval="30 * * * *",
+        settings={"catchup": "hold"},
+        last_enabled_at=since - timedelta(days=1),
+        decided_until=since,
+        next_due_at=NOON - timedelta(hours=2, minutes=30),
+    )
+    scheduler.tick(NOON)
+    assert decisions() == ["held"] * 3
+    assert not PipelineRun.objects.exists()
+
+    first, second, third = Occurrence.objects.order_by("scheduled_for")
+    holding.release(holding.chosen([first.pk, third.pk]), NOON, "ada")
+    holding.drop(holding.chosen([second.pk]), NOON, "ada")
+    scheduler.tick(NOON + timedelta(seconds=1))
+
+    assert decisions() == ["started", "cancelled", "started"]
+    runs = PipelineRun.objects.filter(trigger_id=schedule.pk).order_by("execution_date")
+    assert [run.execution_date for run in runs] == [first.scheduled_for, third.scheduled_for]
 
 
 @pytest.mark.parametrize("decision", [each for each in Decision if each is not Decision.HELD])
