@@ -1,6 +1,6 @@
 """Chained schedules: fired when runs of other pipelines end."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -10,11 +10,14 @@ from pipelines.refusal import Refusal
 from runs.models import Origin, PipelineRun, PipelineRunQuerySet
 from schedules import firing, streaks
 from schedules.accounting import Case
+from schedules.active_hours import Hours
+from schedules.calendars import Shelf
 from schedules.chaining import End, firings, loop_of
 from schedules.decisions import Due, rule
 from schedules.models import PIPELINE_GONE, ChainLink, Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.policies import After, Ending, Match, Settings
 from schedules.starting import start_all
+from schedules.timetable import read_zone
 
 # An end may be seen this much later than it says: its transaction was still open.
 SEEN_LATE = timedelta(minutes=2)
@@ -118,7 +121,8 @@ def entries(schedule: PipelineSchedule, settings: Settings, moment: datetime) ->
         schedule.decided_until = max(begun, min(seen, moment - SEEN_LATE))
     elif fired:
         schedule.decided_until = fired[-1].completed_at
-    due = [Due(end.completed_at, end.completed_at) for end in found]
+    closed = closings(schedule, settings)
+    due = [Due(end.completed_at, end.completed_at, closed(end.completed_at)) for end in found]
     rulings = rule(due, settings, moment, paused_until=schedule.last_enabled_at)
     return [
         Occurrence(
@@ -135,6 +139,23 @@ def entries(schedule: PipelineSchedule, settings: Settings, moment: datetime) ->
         )
         for end, ruling in zip(found, rulings, strict=True)
     ]
+
+
+def closings(schedule: PipelineSchedule, settings: Settings) -> Callable[[datetime], str]:
+    """Return what says why the schedule is closed at a moment, "" if it is open: its calendar and active hours.
+
+    An end cannot be moved to another day, so a hit is always skipped.
+    """
+    days, zone = Shelf().day_rule(settings), read_zone(schedule.timezone)
+    hours = Hours(*settings.active_hours) if settings.active_hours else None
+
+    def closed(moment: datetime) -> str:
+        local = moment.astimezone(zone)
+        if hours and not hours.contain(local.time()):
+            return f"outside its hours, {hours.describe()}"
+        return days.reason(local.date()) if days else ""
+
+    return closed
 
 
 def unknown(schedule: PipelineSchedule, ends: Sequence[End], since: datetime) -> list[End]:

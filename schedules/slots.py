@@ -64,8 +64,14 @@ class Range:
 
     def endless(self) -> Iterator[datetime]:
         if self.timetable is not None:
-            return (instant.utc for instant in self.timetable.after(self.start - TICK))
+            return self.scheduled(self.timetable)
         return self.local_steps() if self.interval_type in CALENDAR else self.real_steps()
+
+    def scheduled(self, timetable: Timetable) -> Iterator[datetime]:
+        """Yield the moments of a trigger, without those that its calendar skips; past the end, whatever comes next."""
+        for instant in timetable.after(self.start - TICK):
+            if not instant.hit or instant.utc > self.end:
+                yield instant.utc
 
     def real_steps(self) -> Iterator[datetime]:
         step = timedelta(seconds=self.units * REAL[self.interval_type])

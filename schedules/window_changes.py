@@ -13,6 +13,7 @@ from runs import events
 from schedules.cron_fields import InvalidSchedule
 from schedules.day_expressions import did_you_mean
 from schedules.maintenance import LONGEST, Effect, MaintenanceWindow, Scope
+from schedules.models import Decision, Occurrence
 from schedules.timetable import read_zone
 
 LONGEST_NAME, LONGEST_REASON, LONGEST_VALUE = 100, 2000, 255
@@ -44,12 +45,18 @@ def change(window: MaintenanceWindow, fields: Mapping[str, Any]) -> None:
             window.save()
     except IntegrityError:  # made by another request at the same time
         raise duplicate(window.name) from None
-    events.publish_timer()
+    look_again()
 
 
 def delete(window: MaintenanceWindow) -> None:
     """Remove a window; what it holds may start."""
     window.delete()
+    look_again()
+
+
+def look_again() -> None:
+    """Have everything that waits looked at now: what held it until a certain time may be gone."""
+    Occurrence.objects.filter(decision=Decision.WAITING, start_after__isnull=False).update(start_after=None)
     events.publish_timer()
 
 

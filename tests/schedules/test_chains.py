@@ -172,6 +172,25 @@ def test_a_time_trigger_follows_nothing() -> None:
         triggers.create("report", fields, is_active=True, source=Source.UI, moment=NOON)
 
 
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"calendar": "weekend"}, "Calendar: Sunday (weekend)."),
+        ({"calendar": "weekday"}, ""),
+        ({"active_hours": "13:00-22:00"}, "Calendar: outside its hours, between 13:00 and 22:00."),
+        ({"active_hours": "07:00-22:00"}, ""),
+    ],
+)
+def test_its_calendar_and_hours_hold_too(settings: dict[str, Any], reason: str) -> None:
+    chained(["extract"], **settings)
+    run = ended("extract", NOON + MINUTE)  # a Sunday
+
+    scheduler.tick(NOON + MINUTE + SECOND)
+
+    assert fired() == [(run.pk, "skipped" if reason else "started")]
+    assert Occurrence.objects.get().reason.endswith(reason or "completed.")
+
+
 def test_its_links_follow_the_setting() -> None:
     schedule = chained(["extract", "clean"])
 

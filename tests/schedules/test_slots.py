@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.refusal import Refusal
+from schedules.day_rules import read_day_rule
 from schedules.slots import CALENDAR, REAL, Range, read_range
 from schedules.timetable import parse
 
@@ -121,6 +122,14 @@ def test_the_last_moment_that_a_trigger_has_ends_nowhere() -> None:
     cut = wanted("2025-01-01T00:00Z", "2025-03-01T00:00Z", "schedule", timetable=table)
 
     assert [slot.end for slot in cut.slots()] == [datetime(2025, 2, 3, 6, tzinfo=UTC), None]
+
+
+def test_days_that_the_calendar_skips_are_no_slots() -> None:
+    table = parse("0 6 * * *", "UTC", days=read_day_rule("weekend", {}))
+
+    cut = wanted("2025-02-28T00:00Z", "2025-03-03T23:00Z", "schedule", timetable=table)
+
+    assert [f"{slot.at:%a}" for slot in cut.slots()] == ["Fri", "Mon"]
 
 
 @settings(deadline=None, max_examples=60)

@@ -9,7 +9,7 @@ from pipelines.models import Pipeline
 from runs import lifecycle, recovery
 from runs.models import Origin, PipelineRun
 from runs.states import RunStatus
-from schedules import scheduler
+from schedules import scheduler, window_changes
 from schedules.maintenance import Effect, MaintenanceWindow, Scope
 from schedules.models import Occurrence, PipelineSchedule
 from tests.factories import NOON, make_pipeline, make_schedule
@@ -93,6 +93,21 @@ def test_a_window_holds_what_it_is_about(fields: dict[str, Any], is_held: bool) 
     scheduler.tick(NOON + HOUR)
 
     assert Occurrence.objects.get().decision == ("waiting" if is_held else "started")
+
+
+@pytest.mark.parametrize("end_of_it", ["deleted", "shortened", "switched off"])
+def test_a_window_that_ends_early_lets_go_at_once(end_of_it: str) -> None:
+    held_by = window()
+    hourly()
+    scheduler.tick(NOON + HOUR)
+
+    if end_of_it == "deleted":
+        window_changes.delete(held_by)
+    else:
+        shorter = {"ends_at": NOON + 61 * MINUTE} if end_of_it == "shortened" else {"is_active": False}
+        window_changes.change(held_by, shorter)
+
+    assert scheduler.tick(NOON + HOUR + 2 * MINUTE).fired == 1
 
 
 def test_many_starts_cost_no_more_looks_at_windows_than_one() -> None:
