@@ -7,6 +7,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
@@ -48,7 +49,7 @@ def decide(request: HttpRequest) -> HttpResponse:
         done = "released: they start as soon as limits allow" if verb == "release" else "dropped"
         messages.success(request, f"{count:,} moment{'' if count == 1 else 's'} {done}.")
     query = {name: value for name in ("q", "schedule") if (value := sent.get(name))}
-    return redirect(f"/schedules/held/{'?' + urlencode(query) if query else ''}")
+    return redirect(reverse("schedules:held") + (f"?{urlencode(query)}" if query else ""))
 
 
 def confirmation(sent: QueryDict, verb: str, found: QuerySet[Occurrence], count: int) -> dict[str, Any]:

@@ -182,4 +182,6 @@ def what_switching_on_does(before: PipelineSchedule | None, after: PipelineSched
         return "Its one run starts at once."
     if timetable.rule and settings.create_initial_pipeline_run and after.last_enabled_at is None:
         return "A first run starts at once, as chosen."
+    if before and before.last_enabled_at:
+        return "That starts nothing: what passed while it was paused is not made up. Resume it instead to catch up."
     return "That starts nothing: the first run is at its next moment."

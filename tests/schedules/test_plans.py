@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from pipelines.refusal import Refusal
+from runs.models import PipelineRun
 from runs.states import RunStatus
-from schedules import plans
+from schedules import plans, scheduler, triggers
 from schedules.models import PipelineSchedule, ScheduleType
 from tests.factories import NOON, make_client, make_pipeline, make_run, make_schedule
 
@@ -197,6 +198,17 @@ def test_saving_starts_nothing(was: bool, will: bool, words: str) -> None:
 )
 def test_what_switching_a_new_trigger_on_starts_is_said(fields: dict[str, Any], words: str) -> None:
     assert words in plan_of(is_active=True, **fields).now
+
+
+def test_switching_a_paused_trigger_on_by_saving_makes_up_for_nothing_and_says_so() -> None:
+    since = NOON - timedelta(days=1)
+    schedule = make_schedule(is_active=False, last_enabled_at=since, decided_until=since, schedule_interval="@hourly")
+
+    assert "what passed while it was paused is not made up" in plan_of(schedule, is_active=True).now
+
+    triggers.change(schedule, {"description": "x"}, is_active=True, moment=NOON)
+    assert scheduler.tick(NOON).fired == 0
+    assert not PipelineRun.objects.exists()
 
 
 # --- the API ----------------------------------------------------------------------------------------------------------
