@@ -27,7 +27,7 @@ function tell(text, state) {
 
 function connect(path) {
   wire = new WebSocket(socketUrl(path));
-  wire.onopen = () => { again = 1000; tell("live", "on"); soon(); }; // what changed before it was open
+  wire.onopen = () => { again = 1000; tell("live", "on"); soon(); };
   wire.onmessage = (event) => { if (JSON.parse(event.data).type === "changed") soon(); };
   wire.onclose = (event) => {
     if (event.code === SIGNED_OUT) return location.reload();

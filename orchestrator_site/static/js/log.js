@@ -1,4 +1,4 @@
-// A block's log as it is written: a list of lines, resumed at its offset after every break.
+// A block's log as it is written: a list of lines, resumed at its offset.
 import { paint } from "./ansi.js";
 import { socketUrl } from "./live.js";
 

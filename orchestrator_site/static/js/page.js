@@ -19,7 +19,7 @@ addEventListener("click", (event) => {
   all("[data-menu][open]", document, (menu) => { menu.open = menu.contains(event.target); });
 });
 
-// A link to another view of the same page: only the live region is fetched.
+// Another view of the same page: only the live region is fetched.
 const show = (url) => htmx.ajax("GET", url, { target: "#live", swap: "morph:outerHTML" });
 addEventListener("click", (event) => {
   const link = event.target.closest("a[data-swap]");
@@ -31,7 +31,7 @@ addEventListener("click", (event) => {
 });
 addEventListener("popstate", () => { if (document.getElementById("live")) show(location.href); });
 
-// Who does not follow stays at the block that is looked at; else the run's next block takes its place.
+// Who does not follow the log stays at the block in view.
 document.addEventListener("htmx:configRequest", (event) => {
   const log = document.querySelector("[data-log]");
   if (event.detail.elt.id !== "live" || !log || log.querySelector("[data-follow]").checked) return;
@@ -55,7 +55,7 @@ addEventListener("keydown", (event) => {
   }
 });
 
-// One press is one request: the key in the form makes a second one harmless, this makes it impossible.
+// One press is one request.
 addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
   setTimeout(() => all("button[type=submit]", event.target, (button) => { button.disabled = true; }));

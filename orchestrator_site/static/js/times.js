@@ -1,4 +1,4 @@
-// Times in the viewer's zone, exact UTC on hover; ages, countdowns and running durations tick.
+// Times in the viewer's zone, exact UTC on hover.
 const two = (number) => String(number).padStart(2, "0");
 const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 const day = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
