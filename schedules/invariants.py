@@ -58,7 +58,7 @@ def find(moment: datetime) -> list[Finding]:
         *past_deadline(moment),
         *ended_with_open_blocks(moment),
         *started_without_run(moment),
-        *over_limit(),
+        *over_limit(moment),
     ]
     return found
 
@@ -177,13 +177,17 @@ def ended_with_open_blocks(moment: datetime) -> list[Finding]:
     return [Finding("open_blocks", "run", run_id, detail.format(run_id)) for run_id in sorted(ids)[:MOST]]
 
 
-def over_limit() -> list[Finding]:
+def limited_runs(moment: datetime) -> QuerySet[PipelineRun]:
+    """Runs that go on and whose triggers limit them, in the order in which they were started."""
+    running = PipelineRun.objects.filter(status=RunStatus.RUNNING, trigger_id__isnull=False, backfill_id=None)
+    return running.filter(started_at__lte=moment).exclude(limits={}).order_by("started_at", "id")
+
+
+def over_limit(moment: datetime) -> list[Finding]:
     """Runs that were started although their trigger's limit was reached."""
-    limited = PipelineRun.objects.filter(status=RunStatus.RUNNING, trigger_id__isnull=False, backfill_id=None)
-    rows = limited.exclude(limits={}).order_by("started_at", "id").values_list("pk", "trigger_id", "limits")
     before: dict[int | None, list[int]] = {}
     found = []
-    for run_id, trigger_id, raw in rows:
+    for run_id, trigger_id, raw in limited_runs(moment).values_list("pk", "trigger_id", "limits"):
         others = before.setdefault(trigger_id, [])
         most = allowed(Limits.from_json(raw))
         if most is not None and len(others) >= most:

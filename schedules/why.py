@@ -168,9 +168,10 @@ def why_waiting(row: Occurrence, moment: datetime) -> Explanation:
 def still_wanted(row: Occurrence) -> Check:
     """Is what asked for it still switched on?"""
     if row.backfill is not None:
-        if row.backfill.paused_at is None:
-            return Check(name="enabled", passed=True, detail=f"Its backfill, {row.backfill_id}, is not paused.")
-        return Check(name="enabled", passed=False, detail=f"Its backfill, {row.backfill_id}, is paused.")
+        is_paused, url = row.backfill.paused_at is not None, reverse("backfills:detail", args=[row.backfill.pk])
+        detail = f"Its backfill, {row.backfill.pk}, is {'' if is_paused else 'not '}paused."
+        link = Link("backfill", row.backfill.pk, f"backfill {row.backfill.pk}", url)
+        return Check(name="enabled", passed=not is_paused, detail=detail, blockers=(link,))
     if row.schedule is None:
         return Check(name="enabled", passed=True, detail="It belongs to no trigger.")
     found = conditions.enabled(row.schedule)

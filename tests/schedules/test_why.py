@@ -404,7 +404,19 @@ def test_a_slot_of_a_paused_backfill_says_so() -> None:
         pipeline=schedule.pipeline, backfill=backfill, scheduled_for=NOON, decision=Decision.WAITING, decided_at=NOON
     )
 
-    assert why_occurrence(row, NOON).summary == f"It waits. Its backfill, {backfill.pk}, is paused."
+    found = why_occurrence(row, NOON)
+
+    assert found.summary == f"It waits. Its backfill, {backfill.pk}, is paused."
+    assert [link.url for link in found.checks[0].blockers] == [f"/backfills/{backfill.pk}/"]
+
+
+def test_the_page_of_a_slot_leads_to_its_backfill(page: Client) -> None:
+    schedule = planned()
+    backfill = make_backfill(schedule.pipeline, schedule=schedule, created_at=NOON)
+    backfill.save()
+    row = row_of(schedule, backfill=backfill)
+
+    assert f'href="/backfills/{backfill.pk}/"' in text_of(page.get(f"/schedules/{schedule.pk}/occurrences/{row.pk}/"))
 
 
 def test_a_moment_whose_run_cannot_be_made_says_why_and_changes_nothing() -> None:
