@@ -312,7 +312,7 @@ LOOKS: list[tuple[str, Callable[..., QuerySet[Any]]]] = [
     ("schedule_due", invariants.nothing_due),
     ("run_unfinished|run_finished_lately", invariants.idle_runs),
     ("run_unfinished|run_finished_lately", invariants.waiting_long),
-    ("run_unfinished|run_finished_lately", invariants.limited_runs),
+    ("run_unfinished|run_finished_lately|run_deadline", invariants.limited_runs),
     ("run_finished_lately", invariants.ended_lately),
     ("block_queue", partial(invariants.open_blocks, status=BlockStatus.QUEUED)),
     ("block_held", partial(invariants.open_blocks, status=BlockStatus.RUNNING)),
