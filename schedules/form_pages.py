@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from schedules import plans, timetable
-from schedules.calendars import Calendar
+from schedules.calendars import Calendar, Shelf
 from schedules.cron_words import listed
 from schedules.forms import ScheduleForm
 from schedules.models import PipelineSchedule, ScheduleType
@@ -77,15 +77,18 @@ def find(schedule_id: int) -> PipelineSchedule:
     return schedule
 
 
-def in_words(schedule: PipelineSchedule) -> str:
-    """Return when or by what a trigger starts; for what makes no sense, its rule as it is written."""
+def in_words(schedule: PipelineSchedule, shelf: Shelf | None = None) -> str:
+    """Return when or by what a trigger starts; for what makes no sense, its rule as it is written.
+
+    One `shelf` of calendars does for many triggers.
+    """
     try:
         match schedule.schedule_type:
             case ScheduleType.API:
                 return "started by an API call"
             case ScheduleType.EVENT:
                 return chain_in_words(schedule.checked_settings().after)
-        return schedule.timetable().describe()
+        return schedule.timetable(shelf).describe()
     except Refusal:
         return schedule.schedule_interval
 

@@ -18,6 +18,7 @@ from runs.forms import StartForm
 from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
 from schedules import holding, pauses, scheduler, start_notes, timetable, triggers
+from schedules.calendars import Shelf
 from schedules.drift import cadence, drift_of
 from schedules.form_pages import find, in_words, show_token
 from schedules.models import Decision, PipelineSchedule, ScheduleType
@@ -39,12 +40,12 @@ def index(request: HttpRequest) -> HttpResponse:
     shown = list(page.object_list)
     strips = overview.last_runs(PipelineSchedule.objects.filter(pk__in=[each.pk for each in shown]), "trigger_id", 12)
     now = timezone.now()
-    whys = lines(shown, now)
+    whys, shelf = lines(shown, now), Shelf()
     context = {
         "rows": [
             {
                 "schedule": each,
-                "words": in_words(each),
+                "words": in_words(each, shelf),
                 "strip": strips[each.pk],
                 "why": whys.get(each.pk, ""),
                 "drift": drift_of(each, strips[each.pk]),
