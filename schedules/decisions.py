@@ -59,8 +59,7 @@ def rule(
     """
     late = [due for due in moments if now - due.due_at > ON_TIME and not due.hit]
     punctual = [due for due in moments if now - due.due_at <= ON_TIME and not due.hit]
-    newest = punctual[-1] if punctual else None
-    overdue = dict(zip(late, catch_up(late, settings, now, paused_until, newest), strict=True))
+    overdue = dict(zip(late, catch_up(late, settings, now, paused_until, punctual), strict=True))
     found = [
         Ruling(Verdict.SKIPPED, f"Calendar: {due.hit}.")
         if due.hit
@@ -74,10 +73,14 @@ def rule(
 
 
 def catch_up(
-    late: Sequence[Due], settings: Settings, now: datetime, paused_until: datetime | None, newest: Due | None
+    late: Sequence[Due],
+    settings: Settings,
+    now: datetime,
+    paused_until: datetime | None,
+    punctual: Sequence[Due],
 ) -> list[Ruling]:
-    """Rule on moments found late, by the schedule's policy. `newest` is a punctual one that came after them."""
-    wanted = wanted_of(late, settings, now, has_newer=newest is not None)
+    """Rule on moments found late, by the schedule's policy. Those that are `punctual` came after them."""
+    wanted = wanted_of(late, settings, now, newer=len(punctual))
     rulings = []
     for due in late:
         paused = paused_until is not None and due.utc <= paused_until
@@ -90,20 +93,23 @@ def catch_up(
         elif settings.catchup is Catchup.NONE:
             rulings.append(Ruling(Verdict.MISSED, f"{why} Catch-up: none."))
         elif settings.catchup is Catchup.LATEST:
-            latest = said((newest or late[-1]).utc)
+            latest = said([*late, *punctual][-1].utc)
             rulings.append(Ruling(Verdict.MISSED, f"{why} Of the overdue moments only the latest, {latest}, is run."))
         else:
             rulings.append(Ruling(Verdict.MISSED, f"{why} More than {settings.catchup_max} moments were overdue."))
     return rulings
 
 
-def wanted_of(late: Sequence[Due], settings: Settings, now: datetime, *, has_newer: bool) -> set[Due]:
-    """Return the late moments that are still wanted."""
+def wanted_of(late: Sequence[Due], settings: Settings, now: datetime, *, newer: int) -> set[Due]:
+    """Return the late moments that are still wanted beside so many newer ones."""
     fresh = [due for due in late if now - due.due_at <= settings.catchup_window]
     match settings.catchup:
         case Catchup.LATEST:
-            return set() if has_newer else set(fresh[-1:])
-        case Catchup.ALL | Catchup.HOLD:
+            return set() if newer else set(fresh[-1:])
+        case Catchup.ALL:  # what starts anyway counts: so many runs at once, no more
+            room = max(0, settings.catchup_max - newer)
+            return set(fresh[len(fresh) - room :]) if room < len(fresh) else set(fresh)
+        case Catchup.HOLD:
             return set(fresh[-settings.catchup_max :])
     return set()
 

@@ -5,7 +5,7 @@ Written apart from schedules/timetable.py, on purpose: own reading of the fields
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 MINUTE = timedelta(minutes=1)
@@ -23,24 +23,28 @@ def instants(
     until: datetime,
     missing: str = "at_next_valid",
     repeated: str = "first",
+    grid: timedelta = MINUTE,
 ) -> list[datetime]:
-    """Every instant of a cron expression in `after` < t <= `until`."""
+    """Every instant of a cron expression in `after` < t <= `until`; a coarser grid must hold all it names."""
     texts = expression.lower().split()
     if texts[0][0] == "*" or texts[1][0] == "*" or values(texts[1], 1) == set(range(24)):
         missing, repeated = "skipped", "both"  # elastic: whenever the clock matches
-    return walk(lambda wall: suits(texts, wall), zone, after, until, missing, repeated)
+    return walk(lambda wall: suits(texts, wall), zone, after, until, missing, repeated, grid)
 
 
 def walk(
-    fits: Callable[[datetime], bool], zone: str, after: datetime, until: datetime, missing: str, repeated: str
+    fits: Callable[[datetime], bool],
+    zone: str,
+    after: datetime,
+    until: datetime,
+    missing: str,
+    repeated: str,
+    grid: timedelta = MINUTE,
 ) -> list[datetime]:
     """Every instant of `after` < t <= `until` whose wall clock fits, by a look at each minute."""
-    place = ZoneInfo(zone)
     # Far enough back and on to know what was seen before and will be seen again.
     first = after.replace(second=0, microsecond=0) - timedelta(hours=12)
-    moments = [first + MINUTE * step for step in range(int((until - first) / MINUTE) + 12 * 60)]
-    walls = [moment.astimezone(place).replace(tzinfo=None, fold=0) for moment in moments]
-    last_pass = {wall: moment for moment, wall in zip(moments, walls, strict=True)}
+    moments, walls, last_pass = clock(zone, first, int((until - first + timedelta(hours=12)) / grid), grid)
     fired, latest_seen = [], walls[0]
     for moment, wall in zip(moments, walls, strict=True):
         seen_before, latest_seen = latest_seen, max(latest_seen, wall)
@@ -48,15 +52,26 @@ def walk(
             continue
         is_right_pass = repeated == "both" or (wall > seen_before if repeated == "first" else last_pass[wall] == moment)
         fires = is_right_pass and fits(wall)
-        if missing == "at_next_valid" and MINUTE < wall - seen_before <= timedelta(hours=3):
-            fires = fires or any(fits(each) for each in minutes_between(seen_before, wall))
+        if missing == "at_next_valid" and grid < wall - seen_before <= timedelta(hours=3):
+            fires = fires or any(fits(each) for each in times_between(seen_before, wall, grid))
         if fires:
             fired.append(moment)
     return fired
 
 
-def minutes_between(low: datetime, high: datetime) -> list[datetime]:
-    return [low + MINUTE * step for step in range(1, int((high - low) / MINUTE))]
+@lru_cache(maxsize=2)
+def clock(
+    zone: str, first: datetime, count: int, grid: timedelta
+) -> tuple[list[datetime], list[datetime], dict[datetime, datetime]]:
+    """Moments, what the clock shows then, and when it shows that for the last time."""
+    place = ZoneInfo(zone)
+    moments = [first + grid * step for step in range(count)]
+    walls = [moment.astimezone(place).replace(tzinfo=None, fold=0) for moment in moments]
+    return moments, walls, {wall: moment for moment, wall in zip(moments, walls, strict=True)}
+
+
+def times_between(low: datetime, high: datetime, grid: timedelta) -> list[datetime]:
+    return [low + grid * step for step in range(1, int((high - low) / grid))]
 
 
 def suits(texts: list[str], wall: datetime) -> bool:
