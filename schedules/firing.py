@@ -20,7 +20,7 @@ from schedules.accounting import Case, account
 from schedules.calendars import Shelf
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.policies import Settings
-from schedules.queueing import keeps_a_queue
+from schedules.queueing import in_turn, keeps_a_queue
 from schedules.starting import Queue, start_all
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ def fire_batch(moment: datetime) -> Batch:
         cases = look_at(schedules, moment)
         rows = undecided(cases)
         streaks.stop_failing(cases, rows, moment)
-        started = start_all([row for row in rows if row.decision == Decision.STARTED], moment, queue=queue_of(cases))
+        wanted = in_turn([row for row in rows if row.decision == Decision.STARTED])
+        started = start_all(wanted, moment, queue=queue_of(cases))
         insert_all(rows)
         save_plans(schedules, before)
     lag = max((moment - row.scheduled_for for row in started), default=None)

@@ -69,6 +69,20 @@ def test_whatever_the_cause_late_moments_meet_one_policy_and_every_other_rule(
     assert ledger() == list(zip([1, 2, 3], wanted, strict=True))
 
 
+def test_of_what_is_due_at_once_the_most_urgent_starts_first() -> None:
+    limited = make_pipeline("limited", concurrency_config={"pipeline_run_limit_all_triggers": 1})
+    for name, priority in (("patient", 0), ("urgent", -1), ("late", 3)):
+        row = make_schedule(limited, name=name, schedule_interval="@hourly", is_active=False)
+        row.settings = {"priority": priority}
+        row.save()
+        row.resume(NOON)
+
+    scheduler.tick(NOON + HOUR)
+
+    assert list(PipelineRun.objects.values_list("trigger_name", flat=True)) == ["urgent"]
+    assert Occurrence.objects.filter(decision=Decision.WAITING).count() == 2
+
+
 def test_held_moments_are_started_by_nobody() -> None:
     planned(catchup="hold")
     scheduler.tick(NOON + 3 * HOUR + 30 * MINUTE)
