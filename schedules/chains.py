@@ -115,7 +115,7 @@ def entries(schedule: PipelineSchedule, settings: Settings, moment: datetime) ->
         return []
     check_no_loop(schedule, after)
     fired = earliest_firings(after, begun, moment)
-    found = unknown(schedule, fired, begun)
+    found = [end for end in unknown(schedule, fired, begun) if is_within(schedule, end.completed_at)]
     if after.match is Match.ANY:
         seen = fired[-1].completed_at if len(fired) >= ENDS_AT_MOST else moment
         schedule.decided_until = max(begun, min(seen, moment - SEEN_LATE))
@@ -139,6 +139,12 @@ def entries(schedule: PipelineSchedule, settings: Settings, moment: datetime) ->
         )
         for end, ruling in zip(found, rulings, strict=True)
     ]
+
+
+def is_within(schedule: PipelineSchedule, moment: datetime) -> bool:
+    """Say whether a moment lies between the schedule's start and its end, both included."""
+    start, end = schedule.start_time, schedule.end_time
+    return (start is None or moment >= start) and (end is None or moment <= end)
 
 
 def closings(schedule: PipelineSchedule, settings: Settings) -> Callable[[datetime], str]:

@@ -191,6 +191,17 @@ def test_its_calendar_and_hours_hold_too(settings: dict[str, Any], reason: str) 
     assert Occurrence.objects.get().reason.endswith(reason or "completed.")
 
 
+def test_ends_before_its_start_and_after_its_end_are_none_of_its_business() -> None:
+    schedule = chained(["extract"])
+    times = {"start_time": NOON + 2 * MINUTE, "end_time": NOON + 4 * MINUTE}
+    triggers.change(schedule, times, is_active=None, moment=NOON)
+    runs = [ended("extract", NOON + minute * MINUTE) for minute in (1, 2, 4, 5)]
+
+    scheduler.tick(NOON + 5 * MINUTE + SECOND)
+
+    assert [cause for cause, _ in fired()] == [runs[1].pk, runs[2].pk]
+
+
 def test_its_links_follow_the_setting() -> None:
     schedule = chained(["extract", "clean"])
 
