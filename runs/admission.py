@@ -23,8 +23,8 @@ HOLDS: list[Callable[[datetime], Hold]] = []
 class NotAdmitted(Refusal):
     """A start that its limits refuse; `gate` is the one that is shut."""
 
-    def __init__(self, what: str, gate: Gate) -> None:
-        super().__init__(f"{what}: {gate.reason}", hint="Try again when there is room.", code="conflict")
+    def __init__(self, what: str, gate: Gate, hint: str = "Try again when there is room.") -> None:
+        super().__init__(f"{what}: {gate.reason}", hint=hint, code="conflict")
         self.gate = gate
 
 

@@ -152,6 +152,8 @@ def overlap_gate(start: Start, kin: Sequence[Ongoing]) -> Gate:
     last = kin[-1].run_id
     if policy == "cancel_other":
         return Gate(name, cancels=tuple(run.run_id for run in kin if run.run_id is not None))
+    if policy == "wait_one" and (waiting := next((run for run in kin if not run.is_running), None)):
+        return Gate(name, Answer.SKIP, "Another run waits for its turn already.", waiting.run_id)
     answer = Answer.SKIP if policy == "skip" else Answer.WAIT
     which = f"The previous run, {last}, " if last else "The previous run "
     return Gate(name, answer, f"{which}{'was still running' if policy == 'skip' else 'is still running'}.", last)

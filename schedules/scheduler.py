@@ -74,17 +74,20 @@ def start_now(schedule: PipelineSchedule, *, moment: datetime, origin: Origin, *
 
     A call of an API trigger is a moment of it: it stands in the ledger, refused or not. Raises what `create_run` does.
     """
-    settings = run_settings(schedule, schedule.checked_settings())
-    start = partial(lifecycle.create_run, schedule.pipeline, moment=moment, origin=origin, settings=settings, **fields)
+    settings = schedule.checked_settings()
+    start = partial(lifecycle.create_run, schedule.pipeline, moment=moment, origin=origin, **fields)
+    start = partial(start, settings=run_settings(schedule, settings))
     if schedule.schedule_type == ScheduleType.TIME or origin == Origin.MANUAL:
         return start()
     try:
+        if not (gate := calls.gate(schedule, settings, moment)).is_open:
+            raise NotAdmitted(f"{schedule.pipeline.uuid} does not start", gate, hint="")
         with transaction.atomic():
             run = start()
-            calls.note(schedule, moment, origin, run=run)
+            calls.note(schedule, moment, origin, settings, run=run)
             return run
     except NotAdmitted as refusal:
-        calls.note(schedule, moment, origin, gate=refusal.gate)
+        calls.note(schedule, moment, origin, settings, gate=refusal.gate)
         raise
 
 
@@ -276,6 +279,7 @@ class Loop:
 
     def sweep(self, moment: datetime) -> None:
         recovery.sweep(moment)
+        calls.expire(moment)
 
     def look_at_project(self, moment: datetime) -> None:
         try:

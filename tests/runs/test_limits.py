@@ -36,7 +36,10 @@ def asking(
         (asking(overlap="skip"), {}, [WAITING], SKIP),
         (asking(overlap="skip"), {}, [OF_ANOTHER_TRIGGER, OF_A_BACKFILL], START),
         (asking(overlap="wait_one"), {}, [LIVE], WAIT),
+        (asking(overlap="wait_one"), {}, [LIVE, WAITING], SKIP),
+        (asking(overlap="wait_one", is_new=False), {}, [LIVE, WAITING], WAIT),
         (asking(overlap="wait_all"), {}, [LIVE], WAIT),
+        (asking(overlap="wait_all"), {}, [LIVE, WAITING], WAIT),
         (asking(overlap="cancel_other"), {}, [LIVE, LATER], START),
         # what waits already does not wait for others that wait
         (asking(overlap="wait_all", is_new=False), {}, [WAITING], START),
