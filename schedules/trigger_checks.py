@@ -2,6 +2,8 @@
 
 import re
 
+from pipelines.graph import nearest
+from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from schedules import chains, timetable
 from schedules.calendars import Shelf
@@ -14,6 +16,7 @@ NAME = re.compile(r"[\w -]{1,100}")
 def check(schedule: PipelineSchedule) -> None:
     """Raise `Refusal` for the first thing that is wrong with a trigger as it stands, but for its name."""
     check_rules(schedule)
+    check_followed(schedule)
     if schedule.schedule_type != ScheduleType.TIME and schedule.schedule_interval:
         raise Refusal(
             f"A trigger of type {schedule.schedule_type} has no interval.",
@@ -41,6 +44,21 @@ def check_rules(schedule: PipelineSchedule) -> None:
         return
     timetable.read_zone(schedule.timezone)
     Shelf().day_rule(settings)
+
+
+def check_followed(schedule: PipelineSchedule) -> None:
+    """Raise `Refusal` for a chain after what is no pipeline; one that has gone may stay where it was."""
+    after = Settings.from_json(schedule.settings).after
+    if not after:
+        return
+    known = set(Pipeline.objects.present().filter(uuid__in=after.pipelines).values_list("uuid", flat=True))
+    if schedule.pk:
+        known |= set(schedule.links.values_list("pipeline_uuid", flat=True))
+    if wrong := next((uuid for uuid in after.pipelines if uuid not in known), None):
+        present = Pipeline.objects.present().order_by("uuid").values_list("uuid", flat=True)[:2000]
+        hint = nearest(wrong, present) or "Its folder must be in the project."
+        message = f"There is no pipeline named {wrong[:80]}."
+        raise Refusal(message, field="settings.after.pipelines", hint=hint, code="unknown_pipeline")
 
 
 def check_name(name: str) -> None:

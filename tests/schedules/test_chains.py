@@ -154,6 +154,15 @@ def test_a_chain_that_would_go_round_for_ever_is_refused() -> None:
         chained(["report"])
 
 
+def test_a_chain_after_what_is_no_pipeline_is_refused_but_one_that_has_gone_may_stay() -> None:
+    with pytest.raises(Refusal, match="There is no pipeline named extrct. Did you mean extract?"):
+        chained(["clean", "extrct"])
+
+    schedule = chained(["clean", "extract"])
+    Pipeline.objects.filter(uuid="extract").update(is_present=False)
+    triggers.change(schedule, {"description": "as before"}, is_active=None, moment=NOON)
+
+
 def test_a_loop_that_was_written_past_the_check_is_set_aside() -> None:
     schedule = chained(["extract"])
     ChainLink.objects.create(schedule=schedule, pipeline_uuid="report")
