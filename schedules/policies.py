@@ -7,11 +7,13 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import time, timedelta
+from difflib import get_close_matches
 from typing import Any, Self
 
+from pipelines.refusal import Refusal
 from schedules import setting_readers as read
 from schedules.clock_changes import DstRule, Missing, Repeated
-from schedules.setting_readers import InvalidSettings
+from schedules.setting_readers import InvalidSettings, UnknownSetting
 
 
 class LimitPolicy(enum.StrEnum):
@@ -144,9 +146,9 @@ class Settings:
         return self.overlap or (Overlap.SKIP if self.skip_if_previous_running else Overlap.ALLOW)
 
 
-def mistakes(raw: Mapping[str, object]) -> list[InvalidSettings]:
+def mistakes(raw: Mapping[str, object]) -> list[Refusal]:
     """Return what is wrong with the JSON of a trigger's settings, one entry for each setting."""
-    found = []
+    found: list[Refusal] = [UnknownSetting(name, right) for name, right in misspelt(raw).items()]
     for name, read_one in READERS.items():
         try:
             read_one(name, raw[name]) if raw.get(name) is not None else None
@@ -158,6 +160,12 @@ def mistakes(raw: Mapping[str, object]) -> list[InvalidSettings]:
         except InvalidSettings as mistake:  # settings that contradict each other
             found.append(mistake)
     return found
+
+
+def misspelt(raw: Mapping[str, object]) -> dict[str, str]:
+    """Return the names that are nearly those of settings, with these. What is quite different is somebody else's."""
+    found = {name: get_close_matches(str(name)[:80].lower(), READERS, n=1, cutoff=0.85) for name in raw}
+    return {str(name): close[0] for name, close in found.items() if close and name not in READERS}
 
 
 READERS: dict[str, Callable[[str, object], Any]] = {

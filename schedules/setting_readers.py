@@ -21,6 +21,15 @@ class InvalidSettings(Refusal):
         super().__init__(f"{name} must be {wanted}; {seen} is not.", field=f"settings.{name}", code="invalid_settings")
 
 
+class UnknownSetting(Refusal):
+    """A name that is nearly that of a setting."""
+
+    def __init__(self, name: str, right: str) -> None:
+        shown = name if len(name) <= 80 else f"{name[:79]}…"
+        hint = f"Did you mean {right}?"
+        super().__init__(f"Unknown setting: {shown}.", field=f"settings.{shown}", hint=hint, code="unknown_field")
+
+
 def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidSettings(name, "true or false", value)

@@ -32,7 +32,7 @@ from pipelines.project import mapping_in
 from pipelines.refusal import Refusal
 from pipelines.templating import reveal_text
 from schedules.clock_changes import instant_of
-from schedules.policies import Settings
+from schedules.policies import Settings, misspelt
 from schedules.setting_readers import InvalidSettings
 from schedules.timetable import parse, read_zone
 
@@ -260,6 +260,8 @@ class Reading:
             key = refusal.field.removeprefix("settings.").partition(".")[0]
             line = fields.document.line(*fields.path, "settings", key)
             self.faults.append(FileFault(refusal.message, file=fields.document.file, line=line, hint=refusal.hint))
+        for name, right in misspelt(settings).items():
+            self.warn(fields, "settings", f"Unknown setting: {shown(name)}.", f"Did you mean {right}?")
         return settings
 
     def token(self, fields: Fields) -> str:

@@ -392,6 +392,19 @@ def test_the_api_points_at_the_wrong_setting_and_changes_nothing(path: str, valu
     assert PipelineSchedule.objects.values().get() == before
 
 
+def test_the_api_refuses_a_misspelt_setting_and_keeps_those_of_others() -> None:
+    schedule = make_schedule()
+    path = f"/api/v1/pipeline_schedules/{schedule.pk}"
+
+    refused = make_client().patch(path, {"settings": {"timout": 5}})
+    taken = make_client().patch(path, {"settings": {"team_channel": "#data"}})
+
+    (error,) = refused.json()["errors"]
+    assert (refused.status_code, error["pointer"], error["code"]) == (400, "/settings/timout", "unknown_field")
+    assert error["message"] == "Unknown setting: timout. Did you mean timeout?"
+    assert taken.json()["settings"] == {"team_channel": "#data"}
+
+
 def test_the_api_names_every_wrong_setting_at_once() -> None:
     settings = {"timeout": 0, "retry_config": {"retries": -1}, "priority": 1}
 

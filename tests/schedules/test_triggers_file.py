@@ -107,6 +107,15 @@ def test_a_token_in_clear_text_and_a_strange_owner_are_warned_about(project: Pro
     ]
 
 
+def test_a_misspelt_setting_is_warned_about_and_one_of_others_is_not(project: ProjectOnDisk) -> None:
+    project.write("pipelines/etl/triggers.yaml", one("settings: {catch_up: all, team_channel: data}"))
+
+    (warning,) = read_triggers(project.root, "etl", secret=lambda name: None, env={}).warnings
+
+    assert warning["reason"] == "Unknown setting: catch_up."
+    assert warning["hint"] == "Did you mean catchup?"
+
+
 @pytest.mark.parametrize("text", ["", "triggers:\n", "triggers: []\n", "# nothing yet\n"])
 def test_an_empty_file_has_no_triggers(project: ProjectOnDisk, text: str) -> None:
     assert read(project, text) == []
