@@ -25,8 +25,11 @@ from pipelines.project import BrokenPipeline, read_pipeline, read_project
 from pipelines.refusal import Refusal
 from runs import tables
 from runs.models import BlockRun, Worker, WorkerKind
+from runs.recovery import REPEAT_BELL_AFTER
 from runs.states import BlockStatus
-from schedules import invariants
+from schedules import firing, invariants
+from schedules.policies import Settings
+from schedules.scheduler import SWEEP_EVERY
 
 GUARDED = "1.11"  # of django-q2: runs.cluster replaces a part of it by name
 LITTLE_SPACE = 500 * 1024**2
@@ -319,11 +322,14 @@ def never(moment: datetime) -> Finding:
 
 def promises() -> Finding:
     """The figures that docs/settings.md explains."""
+    plain = Settings()
     detail = (
         f"lease {settings.LEASE_SECONDS} s, heartbeat {settings.HEARTBEAT_SECONDS} s, "
         f"self-fence {settings.SELF_FENCE_SECONDS} s, kill grace {settings.KILL_GRACE_SECONDS} s, "
         f"drain {settings.DRAIN_SECONDS:g} s, {settings.LOST_WORKER_ATTEMPTS} lost workers per block, "
         f"logs up to {amount(settings.LOG_CAP_BYTES)}, scheduler poll {settings.SCHEDULER_POLL_SECONDS:g} s, "
-        f"{settings.WORKERS} workers"
+        f"{settings.WORKERS} workers, {firing.BATCH} moments a batch, sweep {SWEEP_EVERY.seconds} s, "
+        f"queued blocks named again after {REPEAT_BELL_AFTER.seconds} s, catch-up {plain.catchup} "
+        f"({plain.catchup_window.total_seconds() / 3600:g} h, at most {plain.catchup_max})"
     )
     return Finding(name="promises", ok=True, detail=detail)

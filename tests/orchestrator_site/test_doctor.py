@@ -74,6 +74,8 @@ def test_a_set_up_in_order_passes_every_check(project: Path, told: Any) -> None:
     assert all(set(finding) == {"name", "ok", "detail", "hint"} for finding in findings.values())
     assert findings["project"]["detail"] == f"{project}: 1 pipelines, 0 invalid"
     assert "lease 20 s" in findings["promises"]["detail"]
+    assert "200 moments a batch" in findings["promises"]["detail"]
+    assert "catch-up latest (24 h, at most 100)" in findings["promises"]["detail"]
 
 
 @pytest.mark.django_db

@@ -118,6 +118,17 @@ def test_the_system_page_says_what_a_worker_holds(page: Client) -> None:
     assert row["process"].held == 1
 
 
+def test_the_system_page_says_how_late_each_scheduler_was(page: Client) -> None:
+    now = timezone.now()
+    for pid, seconds in ((1, 2), (2, 7)):
+        make_worker(WorkerKind.SCHEDULER, pid=pid, seen_at=now, last_loop_at=now, lag=timedelta(seconds=seconds))
+
+    text = text_of(page.get("/system/"))
+
+    assert "lag 2.00 s" in text
+    assert "lag 7.00 s" in text
+
+
 def test_the_system_page_shows_no_secret(page: Client) -> None:
     from django.conf import settings
 
