@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import count, cycle
+from itertools import cycle
 from typing import Any
 
 import django
@@ -29,7 +29,6 @@ from runs.models import Origin, PipelineRun  # noqa: E402
 from runs.states import RunStatus  # noqa: E402
 from schedules import backfills, scheduler  # noqa: E402
 from schedules.models import Decision, Occurrence, PipelineSchedule  # noqa: E402
-from schedules.timing import steady_jitter  # noqa: E402
 
 MINUTE = timedelta(minutes=1)
 SCHEDULES = PipelineSchedule._meta.db_table
@@ -84,7 +83,7 @@ def watch_burst(size: int, due: str, patience: float = 120) -> dict[str, Any]:
 
 
 def make_crowd(size: int) -> int:
-    """Write many daily schedules that are not due for an hour, and sixty of which one is due each second."""
+    """Write many daily schedules that are not due for an hour, and sixty that are due each minute, spread over it."""
     now = timezone.now().astimezone(UTC)
     pipeline = start_over()
     minutes = [now + timedelta(hours=1) + n * MINUTE for n in range(22 * 60)]
@@ -98,21 +97,15 @@ def make_crowd(size: int) -> int:
             is_active=True,
             last_enabled_at=now,
             decided_until=now,
+            settings={"jitter": 59},
         )
         for second in range(60)
     ]
     PipelineSchedule.objects.bulk_create(made)
-    for second, schedule in enumerate(made):
-        schedule.settings = {"jitter": jitter_of(schedule.pk, second)}
+    for schedule in made:
         schedule.plan_next(now)
-    PipelineSchedule.objects.bulk_update(made, ["settings", "next_due_at"])
+    PipelineSchedule.objects.bulk_update(made, ["next_due_at"])
     return PipelineSchedule.objects.active().count()
-
-
-def jitter_of(key: int, second: int) -> int:
-    """Return a setting `jitter` with which the schedule of this key starts so many seconds after its moments."""
-    wanted = timedelta(seconds=second)
-    return next(each for each in count(second) if steady_jitter(key, timedelta(seconds=each)) == wanted)
 
 
 def count_started(since: str) -> dict[str, Any]:
