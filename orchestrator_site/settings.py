@@ -230,6 +230,7 @@ def database() -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
     else:
+        config["CONN_HEALTH_CHECKS"] = True  # a server restart is no 503 for whoever comes next
         config["OPTIONS"] = {
             "connect_timeout": 5,
             "keepalives_idle": 10,

@@ -3,13 +3,13 @@
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections, connection
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from orchestrator_site import health
-from runs.models import BlockRun, WorkerKind
+from runs.models import BlockRun, Worker, WorkerKind
 from runs.states import BlockStatus
 from tests.factories import make_run, make_user, make_worker
 
@@ -18,6 +18,22 @@ def test_healthz_asks_no_database(client: Client) -> None:  # no db mark: a quer
     answer = client.get("/healthz")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="a file does not hang up")
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_closed_costs_the_next_request_nothing() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    killer = connection.copy()
+    with killer.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    killer.close()
+
+    close_old_connections()  # as Django does at the beginning of each request
+
+    assert Worker.objects.count() == 0
 
 
 @pytest.mark.django_db
