@@ -14,6 +14,7 @@ from pipelines.refusal import Refusal
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 MAX_ITEMS = 5000
+LONGEST_PATH = 80  # of what a mistake is said to be in
 
 
 class TooLarge(APIException):
@@ -25,8 +26,8 @@ class TooLarge(APIException):
 class InvalidJSON(Refusal):
     """The body is not JSON that can be kept."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message, hint=hint, code="invalid_json")
+    def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
+        super().__init__(message, hint=hint, field=field, code="invalid_json")
 
 
 class StrictJSONParser(BaseParser):
@@ -104,31 +105,40 @@ def finite(text: str) -> float:
 
 def check_limits(value: Any) -> None:
     """Raise `InvalidJSON` for what is too deep or too long, or holds text that no database keeps."""
-    level = [value]
+    level = [("", value)]
     for _ in range(MAX_DEPTH + 1):
-        level = [inner for outer in level for inner in parts(outer)]
+        level = [inner for path, outer in level for inner in parts(path, outer)]
         if not level:
             return
-    raise too_deep()
+    raise too_deep(level[0][0].partition(".")[0])
 
 
-def parts(value: Any) -> Iterator[Any]:
+def parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what is in a value, each with its path: "settings.after.pipelines.0"."""
     if isinstance(value, str):
-        check_text(value)
+        check_text(value, path)
     elif isinstance(value, list):
         if len(value) > MAX_ITEMS:
-            raise InvalidJSON(f"A list in the body has {len(value):,} items; the limit is {MAX_ITEMS:,}.")
-        yield from value
+            what = f"A list in the body has {len(value):,} items; the limit is {MAX_ITEMS:,}."
+            raise InvalidJSON(what, field=path)
+        for number, inner in enumerate(value):
+            yield joined(path, str(number)), inner
     elif isinstance(value, dict):
-        for name in value:
-            check_text(name)
-        yield from value.values()
+        for name, inner in value.items():
+            check_text(name, path)
+            yield joined(path, name), inner
 
 
-def check_text(text: str) -> None:
+def joined(path: str, step: str) -> str:
+    if len(path) > LONGEST_PATH:
+        return path
+    return f"{path}.{step[:LONGEST_PATH]}" if path else step[:LONGEST_PATH]
+
+
+def check_text(text: str, path: str = "") -> None:
     if "\x00" in text or (not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)):
-        raise InvalidJSON(f"{text[:80]!r} contains a character that cannot be stored.")
+        raise InvalidJSON(f"{text[:80]!r} contains a character that cannot be stored.", field=path)
 
 
-def too_deep() -> InvalidJSON:
-    return InvalidJSON(f"The body is nested deeper than {MAX_DEPTH} levels.")
+def too_deep(field: str = "") -> InvalidJSON:
+    return InvalidJSON(f"The body is nested deeper than {MAX_DEPTH} levels.", field=field)

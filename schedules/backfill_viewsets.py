@@ -64,7 +64,7 @@ class BackfillViewSet(mixins.ListModelMixin, Resource):
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, Refusal):
-            exc.field = {"schedule": "pipeline_schedule_id"}.get(exc.field, exc.field)
+            exc.field = {"schedule": "pipeline_schedule_id", "pipeline": "pipeline_uuid"}.get(exc.field, exc.field)
         return super().handle_exception(exc)
 
     @extend_schema(responses=BackfillDetailSerializer)

@@ -66,6 +66,11 @@ class PipelineScheduleViewSet(mixins.ListModelMixin, Resource):
     scopes = {"preview": "read", "plan": "read", "plan_new": "read", "pause": "run", "resume": "run"}
     action_parameters = {"preview": ("count", "from")}
 
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, Refusal) and exc.field == "pipeline":
+            exc.field = "pipeline_uuid"  # as it is called here
+        return super().handle_exception(exc)
+
     def retrieve(self, request: Request, pk: str) -> Response:
         return tagged(self.get_object())
 

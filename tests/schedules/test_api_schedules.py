@@ -107,7 +107,7 @@ def test_only_api_triggers_have_a_token() -> None:
         ({"id": 7}, 400, "id", "read-only"),
         ({"token_hash": "x"}, 400, "token_hash", "Unknown field"),
         ({"source": "code"}, 400, "source", "read-only"),
-        ({"pipeline_uuid": "elt"}, 404, "pipeline", "Did you mean etl?"),
+        ({"pipeline_uuid": "elt"}, 404, "pipeline_uuid", "Did you mean etl?"),
     ],
 )
 def test_a_wrong_trigger_is_refused_naming_the_field(
