@@ -15,7 +15,7 @@ from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import lifecycle, overview
-from runs.forms import StartForm
+from runs.forms import StartForm, what_came_of
 from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
 from schedules.models import PipelineSchedule
@@ -63,7 +63,7 @@ def start(request: HttpRequest, uuid: str) -> HttpResponse:
     run = form.start(partial(lifecycle.create_run, pipeline), user=request.user, moment=timezone.now())
     if run is None:
         return render(request, "pipelines/detail.html", page_of(pipeline) | {"start": form}, status=422)
-    messages.success(request, f"Run {run.pk} of {pipeline.uuid} is started.")
+    messages.success(request, what_came_of(run))
     return redirect("runs:detail", run.pk)
 
 

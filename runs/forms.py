@@ -98,6 +98,12 @@ class StartForm(forms.Form):
             return None
 
 
+def what_came_of(run: PipelineRun) -> str:
+    """Say whether a run that someone asked for is started or waits, and for what."""
+    name = f"Run {run.pk} of {run.pipeline.uuid}"
+    return f"{name} {run.reason or 'waits.'}" if run.status == RunStatus.INITIAL else f"{name} is started."
+
+
 class RunFilter(forms.Form):
     """The query string of the list of runs: a link is a view."""
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import overview
-from runs.forms import StartForm
+from runs.forms import StartForm, what_came_of
 from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
 from schedules import holding, pauses, scheduler, start_notes, timetable, triggers
@@ -106,7 +106,7 @@ def start(request: HttpRequest, schedule_id: int) -> HttpResponse:
     run = form.start(partial(scheduler.start_now, schedule), user=request.user, moment=timezone.now())
     if run is None:
         return render(request, "schedules/detail.html", page_of(schedule, None) | {"start": form}, status=422)
-    messages.success(request, f"Run {run.pk} of {schedule.pipeline.uuid} is started.")
+    messages.success(request, what_came_of(run))
     return redirect("runs:detail", run.pk)
 
 

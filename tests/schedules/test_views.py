@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from runs.models import Origin, PipelineRun
+from runs.states import RunStatus
 from schedules.models import Decision, Occurrence, PipelineSchedule
 from schedules.views import LEDGER, PAGE
 from tests.factories import NOON, make_pipeline, make_run, make_schedule, text_of
@@ -319,6 +320,24 @@ def test_run_now_uses_the_triggers_settings_and_variables(page: Client) -> None:
     assert run.variables == {"a": 1, "b": 2, "c": 3}
     assert (run.origin, run.trigger_id, run.trigger_name) == (Origin.MANUAL, schedule.pk, "daily")
     assert run.allow_blocks_to_fail
+
+
+@pytest.mark.parametrize(
+    ("overlap", "code", "words"),
+    [
+        ("wait_all", 200, "waits: The previous run, {}, is still running."),
+        ("skip", 422, "etl does not start: The previous run, {}, was still running. Try again when there is room."),
+    ],
+)
+def test_run_now_says_that_it_waits_or_why_it_does_not_start(page: Client, overlap: str, code: int, words: str) -> None:
+    schedule = make_schedule(settings={"overlap": overlap})
+    going_on = make_run(schedule.pipeline, trigger_id=schedule.pk, status=RunStatus.RUNNING)
+
+    answer = page.post(f"/schedules/{schedule.pk}/run/", {"key": str(uuid.uuid4())}, follow=True)
+
+    assert answer.status_code == code
+    assert words.format(going_on.pk) in text_of(answer)
+    assert "is started" not in text_of(answer)
 
 
 def test_a_paused_trigger_can_be_run_by_hand(page: Client) -> None:
