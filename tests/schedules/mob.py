@@ -109,6 +109,12 @@ def book() -> dict[str, int]:
     }
 
 
+def latest() -> float:
+    """Return how many seconds after its moment the latest run of a trigger that came once was made."""
+    runs = PipelineRun.objects.filter(trigger_id__in=PipelineSchedule.objects.filter(schedule_interval="@once"))
+    return max((run.created_at - run.execution_date).total_seconds() for run in runs)
+
+
 # --- everything at once on what is limited ----------------------------------------------------------------------------
 
 LIMITED = {"pipeline_run_limit_all_triggers": 2, "on_pipeline_run_limit_reached": "wait"}
