@@ -149,6 +149,8 @@ class PipelineSchedule(models.Model):
         indexes = [
             # scheduler: what is due, and when to wake next
             models.Index(fields=["next_due_at", "id"], name="schedule_due", condition=Q(is_active=True)),
+            # triggers.yaml: which pipelines have triggers in their file
+            models.Index(fields=["pipeline"], name="schedule_in_code", condition=Q(source="code")),
             # scheduler: whose pause is over
             models.Index(fields=["paused_until"], name="schedule_pause_over", condition=Q(paused_until__isnull=False)),
         ]
