@@ -15,7 +15,7 @@ from benchmarks.figures import Row, spread, used
 from benchmarks.ground import Ground
 from benchmarks.instants import NASTY, seconds_for_a_thousand
 
-BURST, CROWD, SLOTS = 10_000, 50_000, 10_000
+BURST, CROWD, SLOTS, SIMULATED = 10_000, 50_000, 10_000, 1_000
 
 
 @contextlib.contextmanager
@@ -85,9 +85,16 @@ def t3(_: Ground) -> list[Row]:
     return [("T3 the next 1,000 instants of any expression, ms", text, "50")]
 
 
+def t4(ground: Ground, times: int = 3) -> list[Row]:
+    found = [ground.ask("simulate_week", size=SIMULATED) for _ in range(times)]
+    took, cpu = ([each[name] for each in found] for name in ("took", "cpu"))
+    name = f"T4 simulate a week of {SIMULATED:,} schedules, {found[0]['moments']:,} moments, s"
+    return [(name, f"{spread(took)}; CPU {spread(cpu)}", "20")]
+
+
 def t5(ground: Ground, times: int = 3) -> list[Row]:
     took = [ground.ask("plan_backfill", size=SLOTS) for _ in range(times)]
     return [(f"T5 plan a backfill of {SLOTS:,} slots, half of them run before, s", spread(took), "3")]
 
 
-CLOCK: dict[str, Callable[[Ground], list[Row]]] = {"T1": t1, "T2": t2, "T3": t3, "T5": t5}
+CLOCK: dict[str, Callable[[Ground], list[Row]]] = {"T1": t1, "T2": t2, "T3": t3, "T4": t4, "T5": t5}

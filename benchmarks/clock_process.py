@@ -27,8 +27,9 @@ from pipelines import catalog  # noqa: E402
 from pipelines.models import Pipeline  # noqa: E402
 from runs.models import Origin, PipelineRun  # noqa: E402
 from runs.states import RunStatus  # noqa: E402
-from schedules import backfills, scheduler  # noqa: E402
+from schedules import backfills, scheduler, simulated  # noqa: E402
 from schedules.models import Decision, Occurrence, PipelineSchedule  # noqa: E402
+from schedules.timetable import read_zone  # noqa: E402
 
 MINUTE = timedelta(minutes=1)
 SCHEDULES = PipelineSchedule._meta.db_table
@@ -173,6 +174,25 @@ def plan_backfill(size: int) -> float:
     took = time.perf_counter() - began
     assert len(planned.slots) == size, len(planned.slots)
     return took
+
+
+def simulate_week(size: int) -> dict[str, Any]:
+    """Simulate a week of a heavy mix: hourly, quarter-hourly and daily schedules, two in five with a queue or limit."""
+    pipeline = start_over()
+    rows = []
+    for n in range(size):
+        kind = 10 * n // size
+        interval = "0 * * * *" if kind < 3 else "*/15 * * * *" if kind < 6 else f"{n % 60} {n % 24} * * *"
+        choices = ({"overlap": "skip"}, {"overlap": "wait_all"}, {}, {}, {})
+        zone = ("UTC", "Europe/Berlin", "America/New_York")[n % 3]
+        rows.append({"schedule_interval": interval, "timezone": zone, "settings": choices[n % 5]})
+    make(pipeline, iter(rows))
+    now = timezone.now()
+    began, cpu = time.perf_counter(), time.process_time()
+    found = simulated.run(now, now + timedelta(days=7), moment=now, workers=200)
+    simulated.as_dict(found, read_zone("Europe/Berlin"))
+    took = time.perf_counter() - began
+    return {"took": took, "cpu": time.process_time() - cpu, "moments": len(found.result.moments)}
 
 
 def profile_burst(size: int) -> str:

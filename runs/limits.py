@@ -176,4 +176,9 @@ def is_limited(limits: Limits, config: Mapping[str, Any]) -> bool:
     return limits != NO_LIMITS or any(config.get(key) for key in COUNTED)
 
 
+def counts_all(config: Mapping[str, Any]) -> bool:
+    """Do runs of other triggers of the pipeline matter to a start?"""
+    return bool(config.get("pipeline_run_limit_all_triggers") or config.get("run_limit_by_variable"))
+
+
 COUNTED = ("pipeline_run_limit", "pipeline_run_limit_all_triggers", "run_limit_by_variable")

@@ -3,8 +3,9 @@
 The scheduler keeps it with the rows of the ledger (`starting`, `waiting`), the simulation with its own.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from heapq import merge
 from typing import Protocol, TypeVar
 
 from runs.limits import NO_LIMITS, Answer, Gate, Limits
@@ -52,10 +53,13 @@ class Waiting(Protocol):
 Row = TypeVar("Row", bound=Waiting)
 
 
-def in_turn(rows: Iterable[Row], is_newest_first: Callable[[Row], bool] = lambda row: False) -> list[Row]:
-    """Return the rows of one pipeline in the order in which they try to start: the most urgent, then the oldest.
+def in_turn(
+    groups: Iterable[Iterable[Row]], is_newest_first: Callable[[Row], bool] = lambda row: False
+) -> Iterator[Row]:
+    """Yield the rows of one pipeline in the order in which they try to start: the most urgent, then the oldest.
 
-    Backfills that begin with their newest slot come after what is equally urgent.
+    A group is what waits of one schedule or backfill, in its own order. Backfills that begin with their newest slot
+    come after what is equally urgent. A group is asked for its next row when the one before has been dealt with.
     """
 
     def place(row: Row) -> tuple[int, bool, float]:
@@ -63,4 +67,4 @@ def in_turn(rows: Iterable[Row], is_newest_first: Callable[[Row], bool] = lambda
         stamp = row.scheduled_for.timestamp()
         return (row.priority, newest_first, -stamp if newest_first else stamp)
 
-    return sorted(rows, key=place)
+    return merge(*groups, key=place)

@@ -26,7 +26,7 @@ def admit(moment: datetime) -> int:
     expire(moment)
     groups = list(
         ready(moment)
-        .order_by("pipeline_id")
+        .order_by("pipeline_id", "schedule_id", "backfill_id")
         .values_list("pipeline_id", "schedule_id", "backfill_id", "backfill__run_limit", "backfill__newest_first")
         .distinct()
     )
@@ -51,17 +51,17 @@ def admit_pipeline(
 ) -> int:
     """Start what may start of one pipeline, in one transaction."""
     with transaction.atomic():
-        rows: list[Occurrence] = []
+        heads: list[Iterable[Occurrence]] = []
         for schedule_id, backfill_id, run_limit, newest_first in groups:
-            heads = (
+            waiting = (
                 ready(moment)
                 .filter(pipeline=pipeline_id, schedule=schedule_id, backfill=backfill_id)
                 .select_for_update(of=("self",), skip_locked=True)
                 .select_related("schedule", "backfill", "pipeline__current_version")
                 .order_by("priority", "-scheduled_for" if newest_first else "scheduled_for")
             )
-            rows += heads[: min(run_limit or HEADS, HEADS)]
-        rows = in_turn(rows, lambda row: bool(row.backfill and row.backfill.newest_first))
+            heads.append(waiting[: min(run_limit or HEADS, HEADS)])
+        rows = list(in_turn(heads, lambda row: bool(row.backfill and row.backfill.newest_first)))
         before = {row.pk: (row.decision, row.reason, row.start_after) for row in rows}
         for row in rows:
             row.decision = Decision.STARTED

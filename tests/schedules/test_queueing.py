@@ -1,5 +1,6 @@
 """Who goes before whom among those that wait, and what does not overtake."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,15 +24,28 @@ class Row:
 
 
 def test_the_most_urgent_goes_first_then_the_oldest_of_whatever_schedule() -> None:
-    rows = [Row(3), Row(1), Row(9, priority=-5), Row(0, priority=50)]
+    groups = [[Row(9, priority=-5)], [Row(1), Row(3)], [Row(0, priority=50)]]
 
-    assert in_turn(rows) == [Row(9, priority=-5), Row(1), Row(3), Row(0, priority=50)]
+    assert list(in_turn(groups)) == [Row(9, priority=-5), Row(1), Row(3), Row(0, priority=50)]
 
 
 def test_a_backfill_may_begin_with_its_newest_slot_after_what_is_as_urgent() -> None:
-    rows = [Row(1, backfill=True), Row(5), Row(2, backfill=True), Row(4)]
+    groups = [[Row(2, backfill=True), Row(1, backfill=True)], [Row(4), Row(5)]]
 
-    assert in_turn(rows, lambda row: row.backfill) == [Row(4), Row(5), Row(2, backfill=True), Row(1, backfill=True)]
+    assert [row.hour for row in in_turn(groups, lambda row: row.backfill)] == [4, 5, 2, 1]
+
+
+def test_a_group_is_asked_for_its_next_row_only_when_the_one_before_was_dealt_with() -> None:
+    asked: list[int] = []
+
+    def group() -> Iterator[Row]:
+        for hour in (1, 2):
+            asked.append(hour)
+            yield Row(hour)
+
+    rows = in_turn([group()])
+    assert next(rows) == Row(1)
+    assert asked == [1]
 
 
 @pytest.mark.parametrize(
