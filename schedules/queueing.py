@@ -53,18 +53,28 @@ class Waiting(Protocol):
 Row = TypeVar("Row", bound=Waiting)
 
 
-def in_turn(
+def in_turn(rows: Iterable[Row], is_newest_first: Callable[[Row], bool] = lambda row: False) -> list[Row]:
+    """Return the rows in the order in which they try to start: the most urgent, then the oldest.
+
+    Backfills that begin with their newest slot come after what is equally urgent.
+    """
+    return sorted(rows, key=place_by(is_newest_first))
+
+
+def in_turn_of(
     groups: Iterable[Iterable[Row]], is_newest_first: Callable[[Row], bool] = lambda row: False
 ) -> Iterator[Row]:
-    """Yield the rows of one pipeline in the order in which they try to start: the most urgent, then the oldest.
+    """Yield the rows of groups, each of which is in turn already, in turn.
 
-    A group is what waits of one schedule or backfill, in its own order. Backfills that begin with their newest slot
-    come after what is equally urgent. A group is asked for its next row when the one before has been dealt with.
+    A group is asked for its next row only when the one before has been dealt with.
     """
+    return merge(*groups, key=place_by(is_newest_first))
 
+
+def place_by(is_newest_first: Callable[[Row], bool]) -> Callable[[Row], tuple[int, bool, float]]:
     def place(row: Row) -> tuple[int, bool, float]:
         newest_first = is_newest_first(row)
         stamp = row.scheduled_for.timestamp()
         return (row.priority, newest_first, -stamp if newest_first else stamp)
 
-    return merge(*groups, key=place)
+    return place

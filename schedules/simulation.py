@@ -16,7 +16,7 @@ from typing import Any
 from runs.limits import NO_LIMITS, Answer, Gate, Limits, Ongoing, Start, counts_all, enter, is_limited
 from schedules.decisions import Verdict
 from schedules.policies import Settings
-from schedules.queueing import HEADS, behind, in_turn, keeps_a_queue
+from schedules.queueing import HEADS, behind, in_turn, in_turn_of, keeps_a_queue
 from schedules.reckoning import TICK, expiry, reckon
 from schedules.remembering import remember_all
 from schedules.timing import LOOK_AGAIN, Timing
@@ -245,18 +245,18 @@ class World:
     def fire(self, moment: datetime) -> None:
         """Do what `firing.fire_batch` does."""
         batch: list[Trigger] = []
-        while self.due and self.due[0][0] <= moment and len(batch) < BATCH:
-            batch.append(self.triggers[heappop(self.due)[2]])
         rows: list[Moment] = []
-        for trigger in batch:
-            rows += self.account(trigger, moment)
+        while self.due and self.due[0][0] <= moment and len(batch) < BATCH:
+            _, planned, pk = heappop(self.due)
+            batch.append(self.triggers[pk])
+            rows += self.account(batch[-1], moment, planned)
         self.moments += rows
         queues = {each.pk: self.count_waiting(each) for each in batch if keeps_a_queue(each.settings)}
-        self.start_all([row for row in rows if row.decision == Verdict.START], moment, queues)
+        self.start_all(in_turn(row for row in rows if row.decision == Verdict.START), moment, queues)
 
-    def account(self, trigger: Trigger, moment: datetime) -> list[Moment]:
+    def account(self, trigger: Trigger, moment: datetime, planned: datetime) -> list[Moment]:
         """Return rows for what is due of a trigger, and plan it anew."""
-        found = reckon(trigger.timing, trigger.settings, self.decided_until[trigger.pk], moment)
+        found = reckon(trigger.timing, trigger.settings, self.decided_until[trigger.pk], moment, planned=planned)
         self.decided_until[trigger.pk] = found.decided_until
         is_busy = found.starts_when_idle and bool(self.open.get(trigger.pk))
         timetable = trigger.timing.timetable
@@ -343,7 +343,7 @@ class World:
                 yield row
 
         def attempts() -> Iterator[Moment]:
-            for row in in_turn([heads(pk) for pk in sorted(groups)]):
+            for row in in_turn_of([heads(pk) for pk in sorted(groups)]):
                 row.decision = Verdict.START.value
                 tried.append(row)
                 yield row

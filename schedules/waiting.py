@@ -13,7 +13,7 @@ from django.db.models import Min, Q
 
 from runs import events
 from schedules.models import Decision, Occurrence, OccurrenceQuerySet
-from schedules.queueing import HEADS, in_turn
+from schedules.queueing import HEADS, in_turn_of
 from schedules.starting import start_all
 
 PIPELINES_AT_A_TIME = 200
@@ -61,7 +61,7 @@ def admit_pipeline(
                 .order_by("priority", "-scheduled_for" if newest_first else "scheduled_for")
             )
             heads.append(waiting[: min(run_limit or HEADS, HEADS)])
-        rows = list(in_turn(heads, lambda row: bool(row.backfill and row.backfill.newest_first)))
+        rows = list(in_turn_of(heads, lambda row: bool(row.backfill and row.backfill.newest_first)))
         before = {row.pk: (row.decision, row.reason, row.start_after) for row in rows}
         for row in rows:
             row.decision = Decision.STARTED

@@ -8,7 +8,7 @@ import pytest
 
 from runs.limits import Answer, Limits
 from schedules.policies import Overlap, Settings
-from schedules.queueing import behind, in_turn, keeps_a_queue
+from schedules.queueing import behind, in_turn, in_turn_of, keeps_a_queue
 from tests.factories import NOON
 
 
@@ -26,13 +26,15 @@ class Row:
 def test_the_most_urgent_goes_first_then_the_oldest_of_whatever_schedule() -> None:
     groups = [[Row(9, priority=-5)], [Row(1), Row(3)], [Row(0, priority=50)]]
 
-    assert list(in_turn(groups)) == [Row(9, priority=-5), Row(1), Row(3), Row(0, priority=50)]
+    assert list(in_turn_of(groups)) == [Row(9, priority=-5), Row(1), Row(3), Row(0, priority=50)]
+
+    assert in_turn([row for group in groups for row in group]) == list(in_turn_of(groups))
 
 
 def test_a_backfill_may_begin_with_its_newest_slot_after_what_is_as_urgent() -> None:
     groups = [[Row(2, backfill=True), Row(1, backfill=True)], [Row(4), Row(5)]]
 
-    assert [row.hour for row in in_turn(groups, lambda row: row.backfill)] == [4, 5, 2, 1]
+    assert [row.hour for row in in_turn_of(groups, lambda row: row.backfill)] == [4, 5, 2, 1]
 
 
 def test_a_group_is_asked_for_its_next_row_only_when_the_one_before_was_dealt_with() -> None:
@@ -43,7 +45,7 @@ def test_a_group_is_asked_for_its_next_row_only_when_the_one_before_was_dealt_wi
             asked.append(hour)
             yield Row(hour)
 
-    rows = in_turn([group()])
+    rows = in_turn_of([group()])
     assert next(rows) == Row(1)
     assert asked == [1]
 
