@@ -15,14 +15,13 @@ from dateutil.relativedelta import relativedelta
 
 from pipelines.refusal import Refusal
 from schedules.clock_changes import instant_of
-from schedules.timetable import Kind, Timetable, read_zone
+from schedules.timetable import YEARS, Kind, Timetable, read_zone
 
 REAL = {"second": 1, "minute": 60, "hour": 3600, "custom": 1}  # in seconds
 CALENDAR = ("day", "week", "month", "year")
 SCHEDULE = "schedule"
 WORDS = (*REAL, *CALENDAR, SCHEDULE)
 MOST_UNITS = 31_536_000  # as seconds: a year
-YEARS = (1900, 9000)  # further out, later arithmetic overflows
 TICK = timedelta(microseconds=1)
 
 

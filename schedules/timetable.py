@@ -224,6 +224,7 @@ class Timetable:
 
 
 MANY = 100_000
+YEARS = (1900, 9000)  # further out, arithmetic overflows
 
 
 def choices_in_words(dst: DstRule) -> str:
@@ -249,6 +250,10 @@ def parse(
     if not isinstance(expression, str):
         raise InvalidSchedule(f"A schedule interval is text; {shown(repr(expression))} is not.")
     place = read_zone(zone)
+    for field, moment in (("start_time", start), ("end_time", end)):
+        if moment and not YEARS[0] <= moment.year < YEARS[1]:
+            what = f"The year {moment.year} is outside {YEARS[0]} to {YEARS[1]}."
+            raise InvalidSchedule(what, field=field, code="out_of_range")
     if start and end and start >= end:
         raise InvalidSchedule("Start must be before end.", field="end_time", code="invalid_range")
     kind = kind_of(expression)

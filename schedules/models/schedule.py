@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from schedules.policies import Settings
 from schedules.timetable import Timetable, parse
 from schedules.timing import Timing, steady_jitter
 
+logger = logging.getLogger(__name__)
 PIPELINE_GONE = "Its pipeline is no longer in the project."
 
 
@@ -244,6 +246,9 @@ class PipelineSchedule(models.Model):
             self.next_due_at = self.timing(lead).next_due(self.decided_until)
         except Refusal as refusal:
             self.problem = str(refusal)[:500]
+        except Exception as error:  # one schedule of many that the scheduler plans: the others go on
+            logger.exception("schedule %s could not be planned", self.pk)
+            self.problem = f"This schedule could not be read ({type(error).__name__})."
 
     def ask_for_initial_run(self, moment: datetime) -> None:
         """Let the moment that is current start now, where `create_initial_pipeline_run` asks for that."""
