@@ -110,3 +110,29 @@ def test_refused_input_ends_with_2_and_says_what_is_wrong(
 
     assert ended.value.code == 2
     assert json.loads(capsys.readouterr().out)["error"]["field"] == field
+
+
+@pytest.mark.django_db
+def test_hours_and_calendar_are_kept_to_as_the_scheduler_keeps_to_them() -> None:
+    text = preview(
+        *("0 */6 * * *", "--from", "2025-03-28T13:00Z", "--count", "2", "--hours", "07:00-22:00"),
+        *("--calendar", "weekend", "--json"),
+    )
+
+    assert [(each["utc"], each["note"]) for each in json.loads(text)["next"]] == [
+        ("2025-03-28T18:00:00Z", None),
+        ("2025-03-29T12:00:00Z", "Will be skipped: Saturday (weekend)."),
+    ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [(["--calendar", "nope"], "There is no calendar named nope."), (["--hours", "late"], "active_hours must be hours")],
+)
+def test_wrong_hours_and_calendars_are_refused(args: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        call_command("preview_schedule", "@daily", *args)
+
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err

@@ -10,8 +10,10 @@ from django.utils import timezone
 
 from pipelines.commands import RefusingCommand
 from pipelines.refusal import Refusal
-from schedules.clock_changes import DstRule, Missing, Repeated
+from schedules.calendars import Shelf
+from schedules.clock_changes import Missing, Repeated
 from schedules.clock_notes import Bite
+from schedules.policies import OnCalendarHit, Settings
 from schedules.timetable import Instant, parse, read_zone
 
 YEARS = (1970, 2200)
@@ -44,6 +46,14 @@ class Command(RefusingCommand):
             default=Repeated.FIRST.value,
             help="in which pass a local time fires that comes twice in autumn (default: first)",
         )
+        parser.add_argument("--hours", default="", metavar="FROM-TO", help="active hours, for example 07:00-22:00")
+        parser.add_argument("--calendar", default="", metavar="NAMES", help="days to keep clear of, as in the settings")
+        parser.add_argument(
+            "--on-hit",
+            choices=[each.value for each in OnCalendarHit],
+            default=OnCalendarHit.SKIP.value,
+            help="what becomes of a moment on such a day (default: skip)",
+        )
         parser.add_argument(
             "--dst", action="store_true", help="list also the clock changes of two years that meet this schedule"
         )
@@ -54,8 +64,15 @@ class Command(RefusingCommand):
             raise Refusal(f"--count {options['count']} is out of range.", field="count", hint="Use 1 to 1000.")
         zone = read_zone(options["timezone"])
         start = read_moment(options["start"], zone, "start") if options["start"] else None
-        dst = DstRule(Missing(options["missing"]), Repeated(options["repeated"]))
-        timetable = parse(options["expression"], options["timezone"], start=start, dst=dst)
+        chosen = Settings.from_json(settings_of(options))
+        timetable = parse(
+            options["expression"],
+            options["timezone"],
+            start=start,
+            dst=chosen.dst,
+            hours=chosen.active_hours,
+            days=Shelf().day_rule(chosen),
+        )
         after = read_moment(options["after"], zone, "from") if options["after"] else timezone.now()
         instants = timetable.upcoming(after, options["count"])
         bites = timetable.bites(after, after + TWO_YEARS) if options["dst"] else None
@@ -64,7 +81,7 @@ class Command(RefusingCommand):
             return
         self.stdout.write(f"{options['expression']} ({options['timezone']}): {timetable.describe()}")
         for instant in instants:
-            note = f"  {instant.note}" if instant.note else ""
+            note = f"  {instant.remark}" if instant.remark else ""
             self.stdout.write(f"  {instant.local:%a %Y-%m-%d %H:%M %z}  {instant.utc:%Y-%m-%d %H:%M} UTC{note}")
         if not instants:
             self.stdout.write("  no moment of its own")
@@ -79,6 +96,16 @@ class Command(RefusingCommand):
             self.stdout.write("  none")
 
 
+def settings_of(options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "dst_missing": options["missing"],
+        "dst_repeated": options["repeated"],
+        "active_hours": options["hours"] or None,
+        "calendar": options["calendar"] or None,
+        "on_calendar_hit": options["on_hit"],
+    }
+
+
 def as_dict(expression: str, zone: str, instants: list[Instant], bites: list[Bite] | None) -> dict[str, Any]:
     """Shape that scripts rely on (docs/interfaces); `dst` only where it was asked for."""
     changes = [{"utc": iso(bite.utc), "local": bite.local.isoformat(), "note": bite.note} for bite in bites or []]
@@ -86,7 +113,8 @@ def as_dict(expression: str, zone: str, instants: list[Instant], bites: list[Bit
         "expression": expression,
         "timezone": zone,
         "next": [
-            {"utc": iso(instant.utc), "local": instant.local.isoformat(), "note": instant.note} for instant in instants
+            {"utc": iso(instant.utc), "local": instant.local.isoformat(), "note": instant.remark}
+            for instant in instants
         ],
         **({} if bites is None else {"dst": changes}),
     }
