@@ -1,9 +1,10 @@
 """Chained schedules: fired when runs of other pipelines end."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Max, Min
 
 from pipelines.refusal import Refusal
@@ -19,6 +20,7 @@ from schedules.policies import After, Ending, Match, Settings
 from schedules.starting import start_all
 from schedules.timetable import read_zone
 
+logger = logging.getLogger(__name__)
 # An end may be seen this much later than it says: its transaction was still open.
 SEEN_LATE = timedelta(minutes=2)
 SAME = timedelta(milliseconds=1)  # ends of one instant are put apart by less
@@ -92,18 +94,28 @@ def fire(schedule_id: int, moment: datetime) -> int:
         before = {schedule.pk: (schedule.problem, schedule.is_active)}
         started: list[Occurrence] = []
         schedule.problem = ""
-        try:
-            settings = schedule.checked_settings()
-            rows = entries(schedule, settings, moment)
-            case = Case(schedule, settings, rows)
-            streaks.stop_failing([case], rows, moment)
-            wanted = [row for row in rows if row.decision == Decision.STARTED]
+        if case := look_at(schedule, moment):
+            streaks.stop_failing([case], case.entries, moment)
+            wanted = [row for row in case.entries if row.decision == Decision.STARTED]
             started = start_all(wanted, moment, queue=firing.queue_of([case]))
-            Occurrence.objects.bulk_create(rows)
-        except Refusal as refusal:
-            firing.set_aside(schedule, str(refusal))
+            Occurrence.objects.bulk_create(case.entries)
         firing.save_plans([schedule], before)
     return len(started)
+
+
+def look_at(schedule: PipelineSchedule, moment: datetime) -> Case | None:
+    """Find which ends fire the schedule; set it aside, and return None, when that cannot be said."""
+    try:
+        settings = schedule.checked_settings()
+        return Case(schedule, settings, entries(schedule, settings, moment))
+    except Refusal as refusal:
+        firing.set_aside(schedule, str(refusal))
+    except DatabaseError:
+        raise
+    except Exception as error:  # one schedule of many: the others go on
+        logger.exception("schedule %s could not be read", schedule.pk)
+        firing.set_aside(schedule, f"This schedule could not be read ({type(error).__name__}).")
+    return None
 
 
 def entries(schedule: PipelineSchedule, settings: Settings, moment: datetime) -> list[Occurrence]:

@@ -292,3 +292,21 @@ def test_a_chain_goes_on_once_its_pipeline_is_mended() -> None:
     assert scheduler.tick(NOON + HOUR + SECOND).fired == 1
     schedule.refresh_from_db()
     assert schedule.problem == ""
+
+
+def test_a_fault_of_ours_in_one_chain_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = chained(["extract"])
+    chained(["extract"], pipeline="clean")
+    plain = chains.entries
+
+    def faulty(schedule: PipelineSchedule, *args: Any) -> list[Occurrence]:
+        if schedule == bad:
+            raise ZeroDivisionError
+        return plain(schedule, *args)
+
+    monkeypatch.setattr(chains, "entries", faulty)
+    ended("extract", NOON + MINUTE)
+
+    assert scheduler.tick(NOON + MINUTE).fired == 1
+    bad.refresh_from_db()
+    assert bad.problem == "This schedule could not be read (ZeroDivisionError)."
