@@ -29,11 +29,16 @@ def last_runs(owners: QuerySet[Any], link: str, count: int = STRIP) -> dict[int,
 
     `link` is the field of a run that holds its owner: "pipeline", or "trigger_id" for schedules.
     """
-    newest = PipelineRun.objects.filter(**{link: OuterRef("pk")}).order_by("-id").values("id")[:count]
-    joined = owners.order_by().annotate(run_ids=JoinedIds(newest)).values_list("pk", "run_ids")
-    ids = {pk: sorted(map(int, text.split())) if text else [] for pk, text in joined}
+    ids = newest_ids(owners, link, count)
     runs = PipelineRun.objects.for_strip().in_bulk([run_id for found in ids.values() for run_id in found])
-    return {pk: [runs[run_id] for run_id in found if run_id in runs] for pk, found in ids.items()}
+    return {pk: [runs[run_id] for run_id in reversed(found) if run_id in runs] for pk, found in ids.items()}
+
+
+def newest_ids(owners: QuerySet[Any], link: str, count: int, **only: Any) -> dict[int, list[int]]:
+    """Return the ids of the newest `count` runs of each owner that are as `only` says, the newest first. One query."""
+    newest = PipelineRun.objects.filter(**{link: OuterRef("pk")}, **only).order_by("-id").values("id")[:count]
+    joined = owners.order_by().annotate(run_ids=JoinedIds(newest)).values_list("pk", "run_ids")
+    return {pk: sorted(map(int, text.split()), reverse=True) if text else [] for pk, text in joined}
 
 
 def progress(runs: Iterable[PipelineRun]) -> dict[int, Counter[str]]:

@@ -57,8 +57,10 @@ def rule(
     `paused_until`: moments up to then passed while it was switched off. `unlisted_since`: there were too many to
     list; the first one given stands for all since then.
     """
-    late = [due for due in moments if now - due.due_at > ON_TIME and not due.hit]
-    punctual = [due for due in moments if now - due.due_at <= ON_TIME and not due.hit]
+    open_ones = [due for due in moments if not due.hit]
+    is_late = {due: now - due.due_at > ON_TIME or passed_in_pause(due, paused_until) for due in open_ones}
+    late = [due for due in open_ones if is_late[due]]
+    punctual = [due for due in open_ones if not is_late[due]]
     overdue = dict(zip(late, catch_up(late, settings, now, paused_until, punctual), strict=True))
     found = [
         Ruling(Verdict.SKIPPED, f"Calendar: {due.hit}.")
@@ -72,6 +74,11 @@ def rule(
     return found
 
 
+def passed_in_pause(due: Due, paused_until: datetime | None) -> bool:
+    """Did it pass while the schedule was off? Then it is late, however soon somebody resumed."""
+    return paused_until is not None and due.utc < paused_until
+
+
 def catch_up(
     late: Sequence[Due],
     settings: Settings,
@@ -83,7 +90,7 @@ def catch_up(
     wanted = wanted_of(late, settings, now, newer=len(punctual))
     rulings = []
     for due in late:
-        paused = paused_until is not None and due.utc <= paused_until
+        paused = paused_until and passed_in_pause(due, paused_until)
         why = f"Paused until {said(paused_until)}." if paused and paused_until else "Not started in time."
         if due in wanted:
             verdict = Verdict.HELD if settings.catchup is Catchup.HOLD else Verdict.START

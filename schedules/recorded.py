@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, Window
-from django.db.models.functions import RowNumber
 
 from executors import registry
+from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs.models import PipelineRun, Worker, WorkerKind
-from runs.states import RunStatus
+from runs.models import Worker, WorkerKind
 from schedules import forecasts
 from schedules.calendars import Shelf
 from schedules.maintenance import Effect, MaintenanceWindow
@@ -94,28 +92,15 @@ def trigger_of(
 def durations(schedules: Iterable[PipelineSchedule], share: float) -> tuple[dict[int, timedelta], dict[str, int]]:
     """Return what a run of each is expected to take: as before, as its pipeline's others, else a minute."""
     rows = list(schedules)
-    own = forecasts.durations((row.pk for row in rows), LOOKED_AT)
+    own = forecasts.durations(PipelineSchedule.objects.filter(pk__in=[row.pk for row in rows]), "trigger_id", LOOKED_AT)
     without = {row.pipeline_id for row in rows if not own[row.pk]}
-    of_pipeline = durations_of_pipelines(without)
+    of_pipeline = forecasts.durations(Pipeline.objects.filter(pk__in=without), "pipeline", LOOKED_AT)
     found, sources = {}, {"trigger": 0, "pipeline": 0, "default": 0}
     for row in rows:
         values = own[row.pk] or of_pipeline.get(row.pipeline_id, [])
         sources["trigger" if own[row.pk] else "pipeline" if values else "default"] += 1
         found[row.pk] = timedelta(seconds=quantile(values, share)) if values else DEFAULT_DURATION
     return found, sources
-
-
-def durations_of_pipelines(pipeline_ids: Collection[int]) -> dict[int, list[float]]:
-    newest = Window(RowNumber(), partition_by=F("pipeline_id"), order_by=F("id").desc())
-    runs = PipelineRun.objects.filter(
-        pipeline__in=pipeline_ids, status=RunStatus.COMPLETED, started_at__isnull=False, completed_at__isnull=False
-    )
-    rows = runs.annotate(place=newest).filter(place__lte=LOOKED_AT) if pipeline_ids else runs.none()
-    found: dict[int, list[float]] = {}
-    for pipeline_id, began, ended in rows.values_list("pipeline_id", "started_at", "completed_at"):
-        if began and ended:
-            found.setdefault(pipeline_id, []).append((ended - began).total_seconds())
-    return found
 
 
 def worker_slots(moment: datetime) -> int:

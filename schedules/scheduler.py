@@ -125,7 +125,12 @@ def renew_forecasts(since: datetime, moment: datetime) -> int:
 
 
 def revive(moment: datetime) -> int:
-    """Plan again what was set aside because its pipeline was gone, once the pipeline is back; return how many."""
+    """Plan again what was set aside because its pipeline was gone, once the pipeline is back; return how many.
+
+    What only told of an invalid pipeline stops telling once that is mended.
+    """
+    if mended := list(PipelineSchedule.objects.mended().values_list("pk", flat=True)[:200]):
+        PipelineSchedule.objects.filter(pk__in=mended).update(problem="")
     found = list(PipelineSchedule.objects.orphaned().filter(pipeline__is_present=True).order_by("id")[:200])
     for schedule in found:
         schedule.plan_next(moment)

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import F, Window
-from django.db.models.functions import RowNumber
-
+from runs import overview
 from runs.models import PipelineRun
-from runs.states import RunStatus
+from runs.states import RUN_FINISHED, RunStatus
 from schedules.accounting import Case
-from schedules.models import Decision, Occurrence
+from schedules.models import Decision, Occurrence, PipelineSchedule
 
 
 def stop_failing(cases: Sequence[Case], rows: Sequence[Occurrence], moment: datetime) -> None:
@@ -17,24 +15,16 @@ def stop_failing(cases: Sequence[Case], rows: Sequence[Occurrence], moment: date
     asking = {case.schedule.pk: case for case in cases if case.settings.stop_after_failures}
     if not asking:
         return
-    newest = Window(RowNumber(), partition_by=F("trigger_id"), order_by=F("id").desc())
-    finished = PipelineRun.objects.finished().filter(trigger_id__in=asking, backfill_id=None)
     most = max(case.settings.stop_after_failures or 0 for case in asking.values())
-    ends: dict[int, list[tuple[int, str]]] = {pk: [] for pk in asking}
-    for run in (
-        finished.annotate(place=newest)
-        .filter(place__lte=most)
-        .order_by("-id")
-        .only("trigger_id", "status", "created_at")
-    ):
-        case = asking[run.trigger_id or 0]
-        if case.schedule.last_enabled_at is None or run.created_at >= case.schedule.last_enabled_at:
-            ends[case.schedule.pk].append((run.pk, run.status))
+    owners = PipelineSchedule.objects.filter(pk__in=asking)
+    ids = overview.newest_ids(owners, "trigger_id", most, status__in=RUN_FINISHED, backfill_id__isnull=True)
+    runs = PipelineRun.objects.only("status", "created_at").in_bulk([pk for found in ids.values() for pk in found])
     for pk, case in asking.items():
-        count = case.settings.stop_after_failures or 0
-        last = ends[pk][:count]
-        if len(last) == count and all(status == RunStatus.FAILED for _, status in last):
-            stop(case, rows, last[0][0], count)
+        enabled, count = case.schedule.last_enabled_at, case.settings.stop_after_failures or 0
+        last = [runs[run_id] for run_id in ids[pk][:count] if run_id in runs]
+        recent = [run for run in last if enabled is None or run.created_at >= enabled]
+        if len(recent) == count and all(run.status == RunStatus.FAILED for run in recent):
+            stop(case, rows, recent[0].pk, count)
 
 
 def stop(case: Case, rows: Sequence[Occurrence], run_id: int, count: int) -> None:

@@ -71,6 +71,11 @@ class PipelineScheduleQuerySet(models.QuerySet["PipelineSchedule"]):
         """Active schedules that were set aside because their pipeline's folder was gone."""
         return self.filter(is_active=True, next_due_at=None, problem=PIPELINE_GONE)
 
+    def mended(self) -> Self:
+        """Schedules that go on, but still say that their pipeline was invalid, which it no longer is."""
+        told = self.set_aside().filter(is_active=True, next_due_at__isnull=False, problem__startswith="Pipeline ")
+        return told.filter(pipeline__is_valid=True, pipeline__is_present=True)
+
     def ready_to_start(self) -> Self:
         """With all that a run needs, in one query; without the text of the code files, which may be long."""
         return self.select_related("pipeline__current_version").defer("pipeline__current_version__files")
@@ -153,6 +158,8 @@ class PipelineSchedule(models.Model):
             models.Index(fields=["next_due_at", "id"], name="schedule_due", condition=Q(is_active=True)),
             # triggers.yaml: which pipelines have triggers in their file
             models.Index(fields=["pipeline"], name="schedule_in_code", condition=Q(source="code")),
+            # scheduler: whose problem may be mended
+            models.Index(fields=["id"], name="schedule_with_problem", condition=~Q(problem="")),
             # scheduler: whose pause is over
             models.Index(fields=["paused_until"], name="schedule_pause_over", condition=Q(paused_until__isnull=False)),
         ]

@@ -158,6 +158,15 @@ def test_up_to_a_minute_late_is_on_time() -> None:
     assert verdicts(due(MINUTE + SECOND), catchup="none") == ["missed"]
 
 
+@pytest.mark.parametrize(("policy", "wanted"), [("none", "missed"), ("hold", "held"), ("latest", "started")])
+def test_what_passed_in_a_pause_is_late_however_soon_somebody_resumed(policy: str, wanted: str) -> None:
+    assert verdicts(due(10 * SECOND), NOON - SECOND, catchup=policy) == [wanted]
+
+
+def test_what_is_due_with_the_switching_on_is_punctual() -> None:
+    assert verdicts(due(SECOND), NOON - SECOND, catchup="none") == ["started"]
+
+
 def test_lateness_counts_from_when_it_was_to_start_not_from_its_moment() -> None:
     lands_later = Due(NOON + HOUR, NOON - SECOND)
     shaken = Due(NOON - HOUR, NOON - SECOND)

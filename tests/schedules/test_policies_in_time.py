@@ -256,6 +256,13 @@ def test_the_first_run_that_ends_moves_the_next_start() -> None:
     assert schedule.next_due_at == NOON + 12 * HOUR - 45 * MINUTE
 
 
+def test_a_new_trigger_goes_by_how_long_others_of_its_pipeline_took() -> None:
+    other = make_schedule(name="other", schedule_interval="@yearly", is_active=False)
+    took(other, 10, 50, 20)
+
+    assert planned(landing_time_enabled=True).next_due_at == NOON + 10 * MINUTE
+
+
 def test_without_history_it_starts_at_its_landing_time() -> None:
     assert planned(landing_time_enabled=True).next_due_at == NOON + HOUR
 

@@ -404,6 +404,21 @@ def test_a_broken_pipeline_skips_its_moments_and_goes_on_once_it_is_repaired() -
     assert schedule.problem == ""
 
 
+def test_once_a_broken_pipeline_is_mended_its_schedule_no_longer_says_so() -> None:
+    schedule = planned("@daily")
+    Pipeline.objects.update(is_valid=False)
+    scheduler.tick(NOON + DAY / 2)
+    scheduler.revive(NOON + DAY / 2)
+    schedule.refresh_from_db()
+    assert schedule.problem.startswith("Pipeline etl is invalid")
+
+    Pipeline.objects.update(is_valid=True)
+    scheduler.revive(NOON + DAY / 2 + MINUTE)
+
+    schedule.refresh_from_db()
+    assert (schedule.problem, schedule.next_due_at) == ("", NOON + 3 * DAY / 2)
+
+
 def test_a_schedule_whose_pipeline_is_gone_is_set_aside_until_the_pipeline_is_back() -> None:
     schedule = planned()
     Pipeline.objects.update(is_present=False)
