@@ -189,10 +189,11 @@ def simulate_week(size: int) -> dict[str, Any]:
     make(pipeline, iter(rows))
     now = timezone.now()
     began, cpu = time.perf_counter(), time.process_time()
-    found = simulated.run(now, now + timedelta(days=7), moment=now, workers=200)
-    simulated.as_dict(found, read_zone("Europe/Berlin"))
+    world = simulated.read_world(now, now + timedelta(days=7), moment=now, workers=200)
+    result = world.play()
+    simulated.as_dict(world, result, read_zone("Europe/Berlin"))
     took = time.perf_counter() - began
-    return {"took": took, "cpu": time.process_time() - cpu, "moments": len(found.result.moments)}
+    return {"took": took, "cpu": time.process_time() - cpu, "moments": len(result.moments)}
 
 
 def profile_burst(size: int) -> str:

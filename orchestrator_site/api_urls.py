@@ -25,6 +25,7 @@ from pipelines.viewsets import NUMBER, PIPELINE_UUID, PipelineViewSet
 from runs.viewsets import BlockRunViewSet, PipelineRunViewSet, RunsOfPipelineViewSet
 from schedules.backfill_viewsets import BackfillViewSet
 from schedules.calendar_viewsets import CalendarViewSet, MaintenanceWindowViewSet
+from schedules.load_resource import LoadView
 from schedules.mage_trigger import MageTrigger
 from schedules.viewsets import OccurrenceViewSet, PipelineScheduleViewSet, RunsOfScheduleViewSet
 
@@ -78,6 +79,7 @@ urlpatterns: list[Any] = [
     path("readyz", readyz, name="readyz"),
     path("api/v1/", include(router.urls)),
     re_path(r"^api/v1/system/?$", SystemView.as_view(), name="system"),
+    re_path(r"^api/v1/load/?$", LoadView.as_view(), name="load"),
     re_path(rf"{MAGE}/pipeline_runs(?:/(?P<token>[^/]{{1,200}}))?/?$", MageTrigger.as_view(), name="mage-trigger"),
     re_path(rf"{MAGE}/api_trigger/?$", MageTrigger.as_view(), name="mage-api-trigger"),
     path("api/schema/", SchemaView.as_view(), name="schema"),

@@ -19,16 +19,17 @@ ADVISED_JITTER = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Collision:
-    """Triggers that start in the same minute of the day, on `days` days of the span, at most `most` at once."""
+    """Triggers that start in the same minute: at `at`, on `days` days of the span, and `also_at` other times."""
 
     at: str  # local, "02:00"
-    most: int
+    most: int  # at once
     days: int
     triggers: tuple[Trigger, ...]
+    also_at: tuple[str, ...] = ()
 
 
 def collisions(result: Result, zone: ZoneInfo, count: int = 10) -> list[Collision]:
-    """Return the minutes of the day in which most triggers start together, the worst first."""
+    """Return the crowds that start together, the largest first; each with the minutes of the day at which it does."""
     minutes: dict[datetime, list[Trigger]] = defaultdict(list)
     for moment in result.moments:
         if moment.decision not in (Verdict.SKIPPED, Verdict.MISSED):
@@ -43,7 +44,13 @@ def collisions(result: Result, zone: ZoneInfo, count: int = 10) -> list[Collisio
         )
         for at, groups in by_time.items()
     ]
-    return sorted(found, key=lambda each: (-each.most, -each.days, each.at))[:count]
+    crowds: dict[frozenset[int], Collision] = {}
+    for each in sorted(found, key=lambda each: (-each.most, -each.days, each.at)):
+        crowd = frozenset(trigger.pk for trigger in each.triggers)
+        known = crowds.setdefault(crowd, each)
+        if known is not each:
+            crowds[crowd] = replace(known, also_at=(*known.also_at, each.at))
+    return list(crowds.values())[:count]
 
 
 def different(triggers: Iterable[Trigger]) -> tuple[Trigger, ...]:

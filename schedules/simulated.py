@@ -1,6 +1,6 @@
 """A simulation of this installation's schedules, read, played and told as the JSON that scripts rely on."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,24 +10,32 @@ from pipelines.refusal import Refusal
 from schedules import load_advice, loads
 from schedules.loads import Hour, Miss
 from schedules.recorded import DEFAULT_DURATION, Recorded, holds, recorded, worker_slots
-from schedules.simulation import Result, Trigger, simulate
+from schedules.simulation import Hold, Result, Trigger, simulate
 
 LONGEST = timedelta(days=31)
 WEEK = timedelta(days=7)
-LISTED_MISSES = 200
+LISTED_MISSES, LISTED_TRIGGERS = 200, 50
+MOST_MOMENTS = 1_000_000
 MOST_WORKERS = 10_000
 
 
 @dataclass(frozen=True)
-class Simulated:
-    """A simulation, and what it was made from."""
+class World:
+    """All that a simulation is made from: it can be played anywhere, and touches nothing."""
 
-    result: Result
-    recorded: Recorded
+    begin: datetime
+    end: datetime
+    workers: int
     share: float  # the quantile of past durations
+    recorded: Recorded
+    holds: list[Hold]
+
+    def play(self) -> Result:
+        triggers, begin, end = self.recorded.triggers, self.begin, self.end
+        return simulate(triggers, begin, end, workers=self.workers, holds=self.holds, most=MOST_MOMENTS)
 
 
-def run(
+def read_world(
     begin: datetime,
     end: datetime,
     *,
@@ -35,16 +43,15 @@ def run(
     workers: int | None = None,
     share: float = 0.5,
     pks: Collection[int] | None = None,
-) -> Simulated:
-    """Simulate the active schedules (of `pks`, if given); `workers` are those that are there, unless said.
+) -> World:
+    """Read the active schedules (of `pks`, if given); `workers` are those that are there, unless said.
 
-    Stores nothing. Raises `Refusal` for a span or a number that makes no sense.
+    Raises `Refusal` for a span or a number that makes no sense.
     """
     check(begin, end, workers, share)
     found = recorded(begin, share=share, pks=pks)
     slots = worker_slots(moment) if workers is None else workers
-    windows = holds(begin, end, found.triggers)
-    return Simulated(simulate(found.triggers, begin, end, workers=slots, holds=windows), found, share)
+    return World(begin, end, slots, share, found, holds(begin, end, found.triggers))
 
 
 def check(begin: datetime, end: datetime, workers: int | None, share: float) -> None:
@@ -61,20 +68,20 @@ def check(begin: datetime, end: datetime, workers: int | None, share: float) -> 
         raise Refusal(f"The quantile {share:g} is out of range.", field="quantile", hint=hint, code="out_of_range")
 
 
-def as_dict(found: Simulated, zone: ZoneInfo) -> dict[str, Any]:
+def as_dict(world: World, result: Result, zone: ZoneInfo) -> dict[str, Any]:
     """Shape that scripts rely on (docs/load.md). Spans are seconds; `at` of collisions is a local time of `zone`."""
-    result = found.result
     missed = loads.misses(result)
     return {
         "from": iso(result.begin),
         "until": iso(result.end),
+        "is_cut_short": result.end < world.end,
         "timezone": zone.key,
         "workers": result.workers,
         "schedules": len(result.triggers),
-        "left_out": found.recorded.left_out,
+        "left_out": world.recorded.left_out,
         "durations": {
-            "quantile": found.share,
-            "from": found.recorded.sources,
+            "quantile": world.share,
+            "from": world.recorded.sources,
             "default_seconds": DEFAULT_DURATION.total_seconds(),
         },
         "decisions": loads.decisions(result),
@@ -85,7 +92,13 @@ def as_dict(found: Simulated, zone: ZoneInfo) -> dict[str, Any]:
         "missed": {"count": len(missed), "first": [miss_as_dict(miss) for miss in missed[:LISTED_MISSES]]},
         "hours": [hour_as_dict(hour) for hour in loads.by_hour(result)],
         "collisions": [
-            {"at": each.at, "most": each.most, "days": each.days, "schedules": [named(one) for one in each.triggers]}
+            {
+                "at": each.at,
+                "also_at": list(each.also_at),
+                "most": each.most,
+                "days": each.days,
+                "schedules": named_of(each.triggers),
+            }
             for each in load_advice.collisions(result, zone)
         ],
     }
@@ -103,6 +116,10 @@ def hour_as_dict(hour: Hour) -> dict[str, Any]:
 
 def named(trigger: Trigger) -> dict[str, Any]:
     return {"schedule": trigger.pk, "name": trigger.name, "pipeline": trigger.pipeline}
+
+
+def named_of(triggers: Sequence[Trigger]) -> list[dict[str, Any]]:
+    return [named(trigger) for trigger in triggers[:LISTED_TRIGGERS]]
 
 
 def seconds(span: timedelta) -> float:

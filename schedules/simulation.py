@@ -96,16 +96,21 @@ def simulate(
     workers: int | None = None,
     holds: Sequence[Hold] = (),
     outages: Sequence[Span] = (),
+    most: int | None = None,
 ) -> Result:
     """Play everything that happens in `begin` <= t < `end`. `workers`: runs that go on at a time, None: any number.
 
-    In `outages` no scheduler runs; workers do. The end of a run that has begun is told even if it is later.
+    In `outages` no scheduler runs; workers do. The end of a run that has begun is told even if it is later. After
+    `most` moments it stops, and the result's end is there.
     """
     world = World(triggers, workers, holds, outages, begin)
     while (moment := world.next_event()) is not None and moment < end:
         world.finish(moment)
         if world.awake(moment) == moment:
             world.tick(moment)
+        if most is not None and len(world.moments) > most:
+            end = moment
+            break
     return Result(begin, end, workers, triggers, world.moments)
 
 

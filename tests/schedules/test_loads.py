@@ -59,13 +59,13 @@ def test_deadlines_that_are_missed_are_listed_with_how_late() -> None:
 
 
 def test_collisions_are_named_the_worst_first() -> None:
-    triggers = [trigger(pk, "0 2 * * *") for pk in (1, 2, 3)] + [trigger(4, "0 5 * * *"), trigger(5, "0 5 * * 1")]
+    triggers = [trigger(pk, "0 2,9 * * *") for pk in (1, 2, 3)] + [trigger(4, "0 5 * * *"), trigger(5, "0 5 * * 1")]
 
     found = load_advice.collisions(simulate(triggers, BEGIN, BEGIN + 2 * DAY), ZoneInfo("Europe/Berlin"))
 
-    assert [(each.at, each.most, each.days, [one.pk for one in each.triggers]) for each in found] == [
-        ("03:00", 3, 2, [1, 2, 3]),
-        ("06:00", 2, 1, [4, 5]),
+    assert [(each.at, each.also_at, each.most, each.days, [one.pk for one in each.triggers]) for each in found] == [
+        ("03:00", ("10:00",), 3, 2, [1, 2, 3]),
+        ("06:00", (), 2, 1, [4, 5]),
     ]
 
 

@@ -48,7 +48,7 @@ class Command(RefusingCommand):
         begin = read_moment(options["begin"], zone, "from") if options["begin"] else moment
         end = read_moment(options["until"], zone, "until") if options["until"] else begin + simulated.WEEK
         check_tables()
-        found = simulated.run(
+        world = simulated.read_world(
             begin,
             end,
             moment=moment,
@@ -56,7 +56,7 @@ class Command(RefusingCommand):
             share=options["quantile"],
             pks=chosen(options["schedules"]) if options["schedules"] else None,
         )
-        told = simulated.as_dict(found, zone)
+        told = simulated.as_dict(world, world.play(), zone)
         if options["json"]:
             self.stdout.write(json.dumps(told))
         else:
@@ -66,6 +66,8 @@ class Command(RefusingCommand):
         self.stdout.write(
             f"{told['from']} to {told['until']}: {told['schedules']} schedules, {told['workers']} runs at a time"
         )
+        if told["is_cut_short"]:
+            self.stdout.write(f"cut short there: there are more than {simulated.MOST_MOMENTS} moments")
         sources = ", ".join(f"{count} from the {name}" for name, count in told["durations"]["from"].items() if count)
         sources = sources.replace("from the default", f"assumed to take {told['durations']['default_seconds']:.0f} s")
         self.stdout.write(f"durations (quantile {told['durations']['quantile']:g}): {sources or 'none'}")
@@ -100,7 +102,8 @@ class Command(RefusingCommand):
         for each in told["collisions"][:5]:
             names = ", ".join(f"{one['pipeline']}/{one['name']}" for one in each["schedules"][:8])
             more = f" and {len(each['schedules']) - 8} more" if len(each["schedules"]) > 8 else ""
-            self.stdout.write(f"start together at {each['at']} on {each['days']} days: {names}{more}")
+            also = f" and {len(each['also_at'])} other times" if each["also_at"] else ""
+            self.stdout.write(f"start together at {each['at']} on {each['days']} days{also}: {names}{more}")
         for pk, reason in told["left_out"].items():
             self.stdout.write(f"left out: schedule {pk}: {reason}")
 
