@@ -1,12 +1,12 @@
 """Active hours: there are no moments outside them, for any way to say when."""
 
-import time as clock
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
 from schedules.cron_fields import InvalidSchedule
 from schedules.timetable import parse
+from tests.steps import steps
 
 NEW_YEAR = datetime(2025, 1, 1, tzinfo=UTC)  # a Wednesday
 DAYTIME, NIGHT = (time(7), time(22)), (time(22), time(6))
@@ -60,13 +60,12 @@ def test_an_interval_keeps_to_its_hours_through_a_night_with_25_hours() -> None:
     ],
 )
 def test_what_never_falls_within_its_hours_is_refused(expression: str) -> None:
-    started = clock.perf_counter()
+    def refused() -> None:
+        with pytest.raises(InvalidSchedule, match="has no moment between 07:00 and 22:00") as caught:
+            parse(expression, "UTC", hours=DAYTIME)
+        assert caught.value.field == "settings.active_hours"
 
-    with pytest.raises(InvalidSchedule, match="has no moment between 07:00 and 22:00") as caught:
-        parse(expression, "UTC", hours=DAYTIME)
-
-    assert caught.value.field == "settings.active_hours"
-    assert clock.perf_counter() - started < 3  # usually 0.1
+    assert steps(refused) < 1_000_000
 
 
 def test_once_must_be_within_its_hours() -> None:
@@ -96,9 +95,8 @@ def test_always_on_opens_again_when_the_clocks_bring_its_hours_back() -> None:
 def test_a_thousand_moments_within_hours_are_found_at_once() -> None:
     for expression in ("* * * * *", "every 1 minute", "*/7 * * * *"):
         timetable = parse(expression, "Europe/Berlin", hours=(time(7), time(7, 30)))
-        started = clock.perf_counter()
         assert len(timetable.upcoming(NEW_YEAR, 1000)) == 1000
-        assert clock.perf_counter() - started < 3  # usually 0.02
+        assert steps(lambda timetable=timetable: timetable.upcoming(NEW_YEAR, 1000)) < 200_000
 
 
 def test_the_hours_are_told_in_words() -> None:

@@ -1,6 +1,5 @@
 """Calendars on timetables: moments on a hit are skipped or moved, and what comes next stays a pure function."""
 
-import time as clock
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -17,6 +16,7 @@ from schedules.policies import OnCalendarHit
 from schedules.timetable import Instant, Timetable, parse
 from tests.schedules.reference import utc, walk
 from tests.schedules.test_timetable_reference import DST_RULES, EXPRESSIONS, ZONES, between, moments
+from tests.steps import steps
 
 DAY = timedelta(days=1)
 CHRISTMAS: Days = {date(2025, 12, 25): "Christmas Day", date(2025, 12, 26): "Boxing Day"}.get
@@ -140,9 +140,9 @@ def test_always_on_is_closed_on_a_hit() -> None:
 def test_a_calendar_that_holds_every_day_moves_nothing_and_hangs_nobody() -> None:
     closed = read_day_rule("closed", {"closed": lambda day: "Closed"}, OnCalendarHit.NEXT)
     for expression in ("* * * * *", "every 1 minute", "RRULE:FREQ=MINUTELY"):
-        started = clock.perf_counter()
-        found = parse(expression, "UTC", days=closed).upcoming(BEFORE, 100)
-        assert clock.perf_counter() - started < 3  # usually 0.2
+        timetable = parse(expression, "UTC", days=closed)
+        found: list[Instant] = []
+        assert steps(lambda timetable=timetable, found=found: found.extend(timetable.upcoming(BEFORE, 100))) < 1_000_000
         assert {each.hit for each in found} == {"Closed (closed), and no other day within 100 days"}
 
     assert parse("@always_on", "UTC", days=closed).opens_at(BEFORE) is None
@@ -152,12 +152,10 @@ def test_a_calendar_that_holds_every_day_moves_nothing_and_hangs_nobody() -> Non
 @pytest.mark.parametrize("on_hit", OnCalendarHit)
 def test_a_thousand_moments_are_found_at_once_with_a_calendar_too(expression: str, on_hit: OnCalendarHit) -> None:
     timetable = parse(expression, "Europe/Berlin", days=christmas(on_hit))
-    started = clock.perf_counter()
 
-    found = timetable.upcoming(BEFORE, 1000)
-
+    found: list[Instant] = []
+    assert steps(lambda: found.extend(timetable.upcoming(BEFORE, 1000))) < 400_000  # benchmarks: T3
     assert len(found) == 1000
-    assert clock.perf_counter() - started < 3  # usually 0.1
 
 
 # --- any expression, any zone, any days -------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """The timetable: vectors checked against Debian's cron, starts and ends, notes, speed."""
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from schedules.cron_fields import InvalidSchedule, read_cron
 from schedules.timetable import Kind, parse
 from tests.schedules.reference import utc
+from tests.steps import steps
 
 ORACLE = json.loads((Path(__file__).parent / "cron_vectors.json").read_text())
 NEW_YEAR = datetime(2025, 1, 1, tzinfo=UTC)
@@ -127,12 +127,10 @@ def test_the_overdue_moments_of_a_year_are_found_without_listing_them_all() -> N
     timetable = parse("* * * * *", "Europe/Berlin")
     now = NEW_YEAR + timedelta(days=365, seconds=7)
 
-    began = time.process_time()
     found = timetable.latest(NEW_YEAR, now, 3)
-    took = time.process_time() - began
 
     assert [now - instant.utc for instant in found] == [timedelta(minutes=back, seconds=7) for back in (2, 1, 0)]
-    assert took < 0.5
+    assert steps(lambda: timetable.latest(NEW_YEAR, now, 3)) < 10_000  # to list them takes twenty million
 
 
 def test_latest_stops_at_the_given_beginning() -> None:
@@ -141,21 +139,15 @@ def test_latest_stops_at_the_given_beginning() -> None:
     assert [instant.utc for instant in found] == [NEW_YEAR + timedelta(days=1), NEW_YEAR + timedelta(days=2)]
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     "expression",
     ["* * * * *", "*/7 3 * * *", "0 0 29 2 *", "*/30 2 29 2 */7", "0 8 * * 1#5", "0 0 L * *", "59 23 31 12 0"],
 )
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Australia/Lord_Howe"])
-def test_a_thousand_instants_take_no_longer_than_a_blink(expression: str, zone: str) -> None:
+def test_a_thousand_instants_are_found_in_few_steps(expression: str, zone: str) -> None:
     read_cron.cache_clear()
 
-    def seconds() -> float:
-        began = time.process_time()
-        parse(expression, zone).upcoming(NEW_YEAR, 1000)
-        return time.process_time() - began
-
-    assert any(seconds() < 0.05 for _ in range(20))  # most tries are for a machine that does something else, too
+    assert steps(lambda: parse(expression, zone).upcoming(NEW_YEAR, 1000)) < 100_000  # benchmarks: T3
 
 
 def test_the_end_of_the_calendar_ends_the_list() -> None:
