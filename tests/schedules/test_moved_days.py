@@ -154,7 +154,7 @@ def test_a_thousand_moments_are_found_at_once_with_a_calendar_too(expression: st
     timetable = parse(expression, "Europe/Berlin", days=christmas(on_hit))
 
     found: list[Instant] = []
-    assert steps(lambda: found.extend(timetable.upcoming(BEFORE, 1000))) < 400_000  # benchmarks: T3
+    assert steps(lambda: found.extend(timetable.upcoming(BEFORE, 1000))) < 1_000_000  # benchmarks: T3
     assert len(found) == 1000
 
 
