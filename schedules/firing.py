@@ -168,3 +168,23 @@ def settle(schedule_id: int, moment: datetime) -> None:
             elif row.decision == Decision.STARTED:
                 row.decision, row.reason = Decision.WAITING, f"Due before it was edited. {row.reason}".strip()
         Occurrence.objects.bulk_create(rows)
+
+
+def pass_over(schedule: PipelineSchedule, moment: datetime) -> None:
+    """Account for coming moments for which an edited schedule would have had to start before the edit.
+
+    Only what is to be finished by its moments has such: the save starts nothing, so they are missed.
+    """
+    while schedule.next_due_at and schedule.next_due_at < moment and schedule.checked_settings().landing_time_enabled:
+        lead = forecasts.leads({schedule.pk: schedule.checked_settings()}).get(schedule.pk, NO_LEAD)
+        instant = schedule.timing(lead).next_after(schedule.decided_until or moment)
+        if instant is None:
+            return
+        reason = f"Saved at {moment:%H:%M:%S} UTC; to be finished by then it would have had to start before."
+        fields = {"pipeline_id": schedule.pipeline_id, "local_time": instant.local.isoformat()}
+        schedule.occurrences.get_or_create(
+            scheduled_for=instant.utc,
+            defaults={**fields, "decision": Decision.MISSED, "reason": reason, "decided_at": moment},
+        )
+        schedule.decided_until = instant.utc
+        schedule.plan_next(moment)

@@ -19,7 +19,7 @@ from pipelines.refusal import Refusal
 from runs import bell, events, lifecycle, recovery, workers
 from runs.admission import NotAdmitted
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
-from schedules import backfill_endings, calls, chains, forecasts, invariants, triggers_yaml, waiting
+from schedules import backfill_endings, calls, chains, firing, forecasts, invariants, triggers_yaml, waiting
 from schedules.firing import fire_batch
 from schedules.models import PLANNED, PipelineSchedule, ScheduleType
 from schedules.starting import run_settings
@@ -98,6 +98,7 @@ def plan_next(schedule: PipelineSchedule, moment: datetime) -> None:
     """
     schedule.decided_until = max(filter(None, [schedule.decided_until, moment]))
     schedule.plan_next(moment)
+    firing.pass_over(schedule, moment)
     schedule.save(update_fields=[*PLANNED])
     events.publish_timer()
 

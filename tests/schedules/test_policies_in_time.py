@@ -256,6 +256,19 @@ def test_the_first_run_that_ends_moves_the_next_start() -> None:
     assert schedule.next_due_at == NOON + 12 * HOUR - 45 * MINUTE
 
 
+def test_a_save_that_asks_to_land_starts_nothing_even_if_the_start_has_passed() -> None:
+    schedule = planned("@hourly")
+    took(schedule, 40)
+
+    edit(schedule, NOON + 30 * MINUTE, settings={"landing_time_enabled": True})
+
+    assert scheduler.tick(NOON + 30 * MINUTE + SECOND).fired == 0
+    schedule.refresh_from_db()
+    assert schedule.next_due_at == NOON + 2 * HOUR - 40 * MINUTE
+    assert ledger() == [(1, "missed")]
+    assert Occurrence.objects.get().reason.startswith("Saved at 12:30:00 UTC; to be finished by then")
+
+
 def test_a_new_trigger_goes_by_how_long_others_of_its_pipeline_took() -> None:
     other = make_schedule(name="other", schedule_interval="@yearly", is_active=False)
     took(other, 10, 50, 20)
