@@ -64,7 +64,7 @@ def t2(ground: Ground, seconds: int = 60) -> list[Row]:
         time.sleep(seconds)
         share = 100 * (cpu_of(begun) - before) / seconds
         found = ground.ask("count_started", since=since.isoformat())
-    if not seconds - 3 <= found["started"] <= seconds + 10:
+    if not 0.9 * seconds <= found["started"] <= 1.2 * seconds:
         raise RuntimeError(f"{found['started']} moments were started in {seconds} s")
     looked = ground.ask("scans")
     if looked["scans"]:

@@ -13,6 +13,7 @@ from schedules.clock_changes import Repeated
 from schedules.models import PIPELINE_GONE, Decision, Occurrence, PipelineSchedule
 from schedules.policies import Settings
 from schedules.reckoning import Reckoning, expiry, reckon
+from schedules.remembering import Almanac
 from schedules.timetable import Instant
 from schedules.timing import Timing
 
@@ -36,12 +37,17 @@ def account(
     shelf: Shelf | None = None,
     *,
     is_edited: bool = False,
+    almanac: Almanac | None = None,
 ) -> Case:
-    """Rule on every moment of the schedule that is due by now, and move on its plan. Raises `Refusal`."""
+    """Rule on every moment of the schedule that is due by now, and move on its plan. Raises `Refusal`.
+
+    A `shelf` and an `almanac` are shared by a batch.
+    """
     if not schedule.pipeline.is_present:
         raise Refusal(PIPELINE_GONE)
     timing = schedule.timing(lead, shelf)
     begun, planned = schedule.decided_until or moment, schedule.next_due_at
+    timing = almanac.remember(timing, begun) if almanac else timing
     found = reckon(timing, settings, begun, moment, planned=planned, is_edited=is_edited)
     schedule.problem = ""
     schedule.decided_until, schedule.next_due_at = found.decided_until, found.next_due

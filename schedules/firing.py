@@ -21,6 +21,7 @@ from schedules.calendars import Shelf
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.policies import Settings
 from schedules.queueing import in_turn, keeps_a_queue
+from schedules.remembering import Almanac
 from schedules.starting import Queue, start_all
 
 logger = logging.getLogger(__name__)
@@ -65,14 +66,15 @@ def look_at(schedules: Sequence[PipelineSchedule], moment: datetime, *, is_edite
             settings[schedule.pk] = schedule.checked_settings()
         except Refusal as refusal:
             set_aside(schedule, str(refusal))
-    leads, shelf = forecasts.leads(settings), Shelf()
+    leads, shelf, almanac = forecasts.leads(settings), Shelf(), Almanac()
     cases = []
     for schedule in schedules:
         if schedule.pk not in settings:
             continue
         try:
             lead = leads.get(schedule.pk, NO_LEAD)
-            cases.append(account(schedule, settings[schedule.pk], moment, lead, shelf, is_edited=is_edited))
+            chosen = settings[schedule.pk]
+            cases.append(account(schedule, chosen, moment, lead, shelf, is_edited=is_edited, almanac=almanac))
         except Refusal as refusal:
             set_aside(schedule, str(refusal))
         except Exception as error:  # one schedule of a batch: the others go on

@@ -1,12 +1,14 @@
 """Timetables that remember their instants, for whoever asks about the same ones again and again. Pure."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
 from schedules.timetable import Instant, Timetable
 from schedules.timing import Timing
+
+CATCHES_UP = 1000  # instants that are worked out only to get to the one that is asked for
 
 
 @dataclass
@@ -38,30 +40,36 @@ class Remembered(Timetable):
         if moment < self.since:
             yield from super().after(moment)
             return
-        place = bisect_right(self.memory.stamps, moment)
+        place, behind = bisect_right(self.memory.stamps, moment), 0
         while place < len(self.memory.instants) or self.memory.grow():
             found = self.memory.instants[place]
-            if found.utc > moment:  # not so while the memory catches up
+            if found.utc > moment:
                 yield found
+            elif (behind := behind + 1) > CATCHES_UP:  # too far ahead of what is remembered
+                yield from super().after(moment)
+                return
             place += 1
+
+
+class Almanac:
+    """The timetables of a batch: those that are written alike share one memory."""
+
+    def __init__(self) -> None:
+        self.known: dict[object, Remembered] = {}
+
+    def remember(self, timing: Timing, since: datetime) -> Timing:
+        """Let a timing remember its instants; the first that asks says since when."""
+        key = spelling(timing.timetable)
+        memory = self.known.get(key) if key else None
+        if memory is None:
+            memory = self.known[key] = remembered(timing.timetable, since)
+        return replace(timing, timetable=memory)
 
 
 def remembered(timetable: Timetable, since: datetime) -> Remembered:
     since = since.astimezone(UTC)
     own = {each.name: getattr(timetable, each.name) for each in fields(Timetable)}
     return Remembered(**own, since=since, memory=Memory(timetable.after(since)))
-
-
-def remember_all(timings: Iterable[Timing], since: datetime) -> list[Timing]:
-    """Let timings remember; those with the same rule share one memory."""
-    known: dict[object, Remembered] = {}
-    found = []
-    for timing in timings:
-        key = spelling(timing.timetable)
-        if key is None or key not in known:
-            known[key] = remembered(timing.timetable, since)
-        found.append(replace(timing, timetable=known[key]))
-    return found
 
 
 def spelling(timetable: Timetable) -> tuple[object, ...] | None:

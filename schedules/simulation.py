@@ -18,7 +18,7 @@ from schedules.decisions import Verdict
 from schedules.policies import Settings
 from schedules.queueing import HEADS, behind, in_turn, in_turn_of, keeps_a_queue
 from schedules.reckoning import TICK, expiry, reckon
-from schedules.remembering import remember_all
+from schedules.remembering import Almanac
 from schedules.timing import LOOK_AGAIN, Timing
 
 BATCH = 200  # schedules that are decided in one go
@@ -126,8 +126,8 @@ class World:
         begin: datetime,
     ) -> None:
         since = min((trigger.decided_until for trigger in triggers), default=begin)
-        timings = remember_all((trigger.timing for trigger in triggers), since)
-        self.triggers = {each.pk: replace(each, timing=timing) for each, timing in zip(triggers, timings, strict=True)}
+        almanac = Almanac()
+        self.triggers = {each.pk: replace(each, timing=almanac.remember(each.timing, since)) for each in triggers}
         self.holds, self.outages = holds, sorted(outages)
         self.decided_until = {trigger.pk: trigger.decided_until for trigger in triggers}
         self.moments: list[Moment] = []

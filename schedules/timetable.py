@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -250,6 +250,33 @@ def parse(
     if not isinstance(expression, str):
         raise InvalidSchedule(f"A schedule interval is text; {shown(repr(expression))} is not.")
     place = read_zone(zone)
+    if days is None:
+        return read_plain(expression, place, start, end, dst, hours)
+    return read_rule(expression, place, start, end, dst, hours, days)
+
+
+@lru_cache(maxsize=4096)
+def read_plain(
+    expression: str,
+    place: ZoneInfo,
+    start: datetime | None,
+    end: datetime | None,
+    dst: DstRule,
+    hours: tuple[time, time] | None,
+) -> Timetable:
+    """Return the timetable without a calendar: schedules that are written alike share one."""
+    return read_rule(expression, place, start, end, dst, hours, None)
+
+
+def read_rule(
+    expression: str,
+    place: ZoneInfo,
+    start: datetime | None,
+    end: datetime | None,
+    dst: DstRule,
+    hours: tuple[time, time] | None,
+    days: DayRule | None,
+) -> Timetable:
     for field, moment in (("start_time", start), ("end_time", end)):
         if moment and not YEARS[0] <= moment.year < YEARS[1]:
             what = f"The year {moment.year} is outside {YEARS[0]} to {YEARS[1]}."

@@ -8,10 +8,11 @@ import pytest
 from schedules.policies import Settings
 from schedules.queueing import limits_of
 from schedules.reckoning import TICK
-from schedules.remembering import remembered
+from schedules.remembering import Almanac, remembered
 from schedules.simulation import Hold, Moment, Result, Trigger, simulate
 from schedules.timetable import parse
 from schedules.timing import Timing
+from tests.steps import steps
 
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)  # a Monday
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -146,3 +147,16 @@ def test_a_timetable_that_remembers_says_what_it_always_said(zone: str) -> None:
         assert asked.upcoming(moment, 5) == plain.upcoming(moment, 5)
     assert asked.between(since, since + DAY, 50) == plain.between(since, since + DAY, 50)
     assert asked.latest(since - DAY, since + DAY, 2) == plain.latest(since - DAY, since + DAY, 2)
+
+
+def test_schedules_that_are_written_alike_share_a_memory_and_a_late_one_spoils_nothing() -> None:
+    plain = parse("*/5 * * * *", "Europe/Berlin")
+    almanac = Almanac()
+    first = almanac.remember(Timing(plain), BEGIN)
+    other = almanac.remember(Timing(parse("*/5 * * * *", "Europe/Berlin"), MINUTE), BEGIN - 30 * DAY)
+    stranger = almanac.remember(Timing(parse("*/5 * * * *", "UTC")), BEGIN)
+
+    assert first.timetable is other.timetable is not stranger.timetable
+    for moment in (BEGIN - 30 * DAY, BEGIN + 30 * DAY, BEGIN):
+        assert other.timetable.upcoming(moment, 3) == plain.upcoming(moment, 3)
+    assert steps(lambda: other.timetable.upcoming(BEGIN + 3650 * DAY, 3)) < 50_000  # what lies between is not walked
