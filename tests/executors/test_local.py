@@ -294,7 +294,7 @@ def test_a_block_that_has_ended_is_not_stopped_any_more(executor: LocalExecutor)
 def test_a_library_that_hangs_holds_no_block_up_for_ever(
     executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(supervisor, "ANSWER_SECONDS", 2.0)
     config = {"preload": ["tests.executors.hanging_library"]}
 
     for _ in range(2):  # the first is forked before libraries are imported
