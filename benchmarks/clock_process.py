@@ -27,8 +27,10 @@ from pipelines import catalog  # noqa: E402
 from pipelines.models import Pipeline  # noqa: E402
 from runs.models import Origin, PipelineRun  # noqa: E402
 from runs.states import RunStatus  # noqa: E402
-from schedules import backfills, scheduler, simulated  # noqa: E402
+from schedules import scheduler  # noqa: E402
+from schedules.backfilling import backfills  # noqa: E402
 from schedules.models import Decision, Occurrence, PipelineSchedule  # noqa: E402
+from schedules.simulating import simulated  # noqa: E402
 from schedules.timetable import read_zone  # noqa: E402
 
 MINUTE = timedelta(minutes=1)

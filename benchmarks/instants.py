@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from datetime import time as clock
 
-from schedules.clock_changes import DstRule, Missing, Repeated
-from schedules.day_rules import DayRule, read_day_rule
 from schedules.policies import OnCalendarHit
+from schedules.rules.clock_changes import DstRule, Missing, Repeated
+from schedules.rules.day_rules import DayRule, read_day_rule
 from schedules.timetable import Timetable, parse
 
 NEW_YEAR = datetime(2025, 1, 1, tzinfo=UTC)

@@ -23,10 +23,10 @@ from orchestrator_site.health import SystemView, healthz, readyz
 from orchestrator_site.token_resource import TokenViewSet
 from pipelines.viewsets import NUMBER, PIPELINE_UUID, PipelineViewSet
 from runs.viewsets import BlockRunViewSet, PipelineRunViewSet, RunsOfPipelineViewSet
-from schedules.backfill_viewsets import BackfillViewSet
-from schedules.calendar_viewsets import CalendarViewSet, MaintenanceWindowViewSet
-from schedules.load_resource import LoadView
+from schedules.backfilling.backfill_viewsets import BackfillViewSet
+from schedules.days.calendar_viewsets import CalendarViewSet, MaintenanceWindowViewSet
 from schedules.mage_trigger import MageTrigger
+from schedules.simulating.load_resource import LoadView
 from schedules.viewsets import OccurrenceViewSet, PipelineScheduleViewSet, RunsOfScheduleViewSet
 
 

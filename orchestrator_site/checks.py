@@ -27,8 +27,9 @@ from runs import tables
 from runs.models import BlockRun, Worker, WorkerKind
 from runs.recovery import REPEAT_BELL_AFTER
 from runs.states import BlockStatus
-from schedules import firing, invariants
+from schedules import firing
 from schedules.policies import Settings
+from schedules.reasons import invariants
 from schedules.scheduler import SWEEP_EVERY
 
 GUARDED = "1.11"  # of django-q2: runs.cluster replaces a part of it by name

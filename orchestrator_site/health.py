@@ -22,7 +22,7 @@ from pipelines.serializers import StrictSerializer
 from runs import tables
 from runs.models import BlockRun, Worker, WorkerKind
 from runs.states import BlockStatus
-from schedules import invariants
+from schedules.reasons import invariants
 
 
 @login_not_required

@@ -5,7 +5,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from orchestrator_site import account_pages, pipeline_pages, views
-from schedules import load_pages
+from schedules.simulating import load_pages
 
 admin.site.site_title = admin.site.site_header = "Orchestrator"
 admin.site.index_title = "Administration"
@@ -29,8 +29,8 @@ urlpatterns = [
     path("pipelines/", include((pipelines, "pipelines"))),
     path("runs/", include("runs.urls")),
     path("schedules/", include("schedules.urls")),
-    path("backfills/", include("schedules.backfill_urls")),
-    path("calendars/", include("schedules.calendar_urls")),
+    path("backfills/", include("schedules.backfilling.backfill_urls")),
+    path("calendars/", include("schedules.days.calendar_urls")),
     path("load/", load_pages.index, name="load"),
     path("system/", views.system, name="system"),
     *account,

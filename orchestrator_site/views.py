@@ -11,8 +11,9 @@ from django.views.decorators.http import require_GET
 from runs import overview
 from runs.models import PipelineRun, Worker, WorkerKind
 from runs.views import is_refresh, with_progress
-from schedules import holding, invariants
+from schedules import holding
 from schedules.models import PipelineSchedule
+from schedules.reasons import invariants
 
 NEXT, RECENT, GOING_ON = 12, 12, 20
 LATE = timedelta(seconds=10)  # past its moment by more than this, a schedule is late

@@ -72,8 +72,7 @@ class Worker(models.Model):
     # A scheduler's last completed loop and how late the last occurrence was fired.
     last_loop_at = models.DateTimeField(null=True, blank=True)
     lag = models.DurationField(null=True, blank=True)
-    # What a scheduler found that must never be, at its last look: schedules.invariants. (db_default: older processes
-    # write rows too.)
+    # What a scheduler found that must never be, at its last look. (db_default: older processes write rows too.)
     findings = models.JSONField(default=list, blank=True, db_default=models.Value([], models.JSONField()))
 
     objects = WorkerQuerySet.as_manager()

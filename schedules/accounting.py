@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 
 from pipelines.refusal import Refusal
 from runs.models import Origin
-from schedules.calendars import Shelf
-from schedules.clock_changes import Repeated
+from schedules.days.calendars import Shelf
 from schedules.models import PIPELINE_GONE, Decision, Occurrence, PipelineSchedule
 from schedules.policies import Settings
 from schedules.reckoning import Reckoning, expiry, reckon
-from schedules.remembering import Almanac
+from schedules.rules.clock_changes import Repeated
+from schedules.simulating.remembering import Almanac
 from schedules.timetable import Instant
 from schedules.timing import Timing
 

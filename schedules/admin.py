@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from pipelines.admin import ReadOnlyAdmin
 from pipelines.project import trigger_rules
-from schedules import calendar_admin as calendar_admin  # registers its own
 from schedules import firing, scheduler
+from schedules.days import calendar_admin as calendar_admin  # registers its own
+from schedules.files.triggers_plan import is_in_code
 from schedules.models import Backfill, Occurrence, PipelineSchedule, Source
-from schedules.triggers_plan import is_in_code
 
 
 @admin.register(PipelineSchedule)

@@ -6,7 +6,7 @@ class SchedulesConfig(AppConfig):
 
     def ready(self) -> None:
         from runs import admission
-        from schedules import window_holds
+        from schedules.days import window_holds
 
         if window_holds.hold not in admission.HOLDS:
             admission.HOLDS.append(window_holds.hold)

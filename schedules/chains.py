@@ -11,12 +11,12 @@ from pipelines.refusal import Refusal
 from runs.models import Origin, PipelineRun, PipelineRunQuerySet
 from schedules import firing, streaks
 from schedules.accounting import Case
-from schedules.active_hours import Hours
-from schedules.calendars import Shelf
 from schedules.chaining import End, firings, loop_of
+from schedules.days.calendars import Shelf
 from schedules.decisions import Due, rule
 from schedules.models import PIPELINE_GONE, ChainLink, Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.policies import After, Ending, Match, Settings
+from schedules.rules.active_hours import Hours
 from schedules.starting import start_all
 from schedules.timetable import read_zone
 

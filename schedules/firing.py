@@ -17,11 +17,11 @@ from runs.many_rows import insert_all, update_each
 from runs.models import PipelineRun
 from schedules import forecasts, streaks
 from schedules.accounting import Case, account
-from schedules.calendars import Shelf
+from schedules.days.calendars import Shelf
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.policies import Settings
 from schedules.queueing import in_turn, keeps_a_queue
-from schedules.remembering import Almanac
+from schedules.simulating.remembering import Almanac
 from schedules.starting import Queue, start_all
 
 logger = logging.getLogger(__name__)

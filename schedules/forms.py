@@ -12,13 +12,13 @@ from django.http import QueryDict
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs.forms import JSONObjectField
-from schedules import form_settings
-from schedules.form_fields import TagsField, wall_clock
 from schedules.models import PipelineSchedule, ScheduleType, Source
-from schedules.plans import draft
+from schedules.pages import form_settings
+from schedules.pages.form_fields import TagsField, wall_clock
+from schedules.pages.plans import draft
+from schedules.pages.setting_fields import SettingsFields
 from schedules.policies import mistakes
 from schedules.serializers import entity_tag
-from schedules.setting_fields import SettingsFields
 from schedules.timetable import read_zone
 from schedules.triggers import change, create
 

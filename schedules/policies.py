@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from pipelines.refusal import Refusal
 from schedules import setting_readers as read
-from schedules.clock_changes import DstRule, Missing, Repeated
+from schedules.rules.clock_changes import DstRule, Missing, Repeated
 from schedules.setting_readers import InvalidSettings, UnknownSetting
 
 

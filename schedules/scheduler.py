@@ -19,9 +19,12 @@ from pipelines.refusal import Refusal
 from runs import bell, events, lifecycle, recovery, workers
 from runs.admission import NotAdmitted
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
-from schedules import backfill_endings, calls, chains, firing, forecasts, invariants, triggers_yaml, waiting
+from schedules import calls, chains, firing, forecasts, waiting
+from schedules.backfilling import backfill_endings
+from schedules.files import triggers_yaml
 from schedules.firing import fire_batch
 from schedules.models import PLANNED, PipelineSchedule, ScheduleType
+from schedules.reasons import invariants
 from schedules.starting import run_settings
 
 logger = logging.getLogger(__name__)

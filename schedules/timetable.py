@@ -15,19 +15,28 @@ from functools import cache, cached_property, lru_cache
 from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
 
-from schedules import opening
-from schedules.active_hours import Hours, next_within, within
-from schedules.clock_changes import DEFAULT, DstRule, Missing, Repeated, Rule, instant_of, next_elastic, next_fixed
-from schedules.clock_notes import Bite, bites, note_of
-from schedules.cron_fields import LONGEST, Cron, InvalidSchedule, read_cron, shown
-from schedules.cron_words import describe_cron
-from schedules.day_rules import DayRule
-from schedules.intervals import BEGINNING, Interval, read_interval
-from schedules.local_times import Dates, read_dates
-from schedules.moved_days import MovedSteps, MovedTimes
-from schedules.recurrence_text import read_recurrence
-from schedules.recurrence_words import describe_recurrence
-from schedules.recurrences import Recurrence
+from schedules.rules import opening
+from schedules.rules.active_hours import Hours, next_within, within
+from schedules.rules.clock_changes import (
+    DEFAULT,
+    DstRule,
+    Missing,
+    Repeated,
+    Rule,
+    instant_of,
+    next_elastic,
+    next_fixed,
+)
+from schedules.rules.clock_notes import Bite, bites, note_of
+from schedules.rules.cron_fields import LONGEST, Cron, InvalidSchedule, read_cron, shown
+from schedules.rules.cron_words import describe_cron
+from schedules.rules.day_rules import DayRule
+from schedules.rules.intervals import BEGINNING, Interval, read_interval
+from schedules.rules.local_times import Dates, read_dates
+from schedules.rules.moved_days import MovedSteps, MovedTimes
+from schedules.rules.recurrence_text import read_recurrence
+from schedules.rules.recurrence_words import describe_recurrence
+from schedules.rules.recurrences import Recurrence
 
 
 class Kind(enum.StrEnum):

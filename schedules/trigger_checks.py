@@ -6,7 +6,7 @@ from pipelines.graph import nearest
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from schedules import chains, timetable
-from schedules.calendars import Shelf
+from schedules.days.calendars import Shelf
 from schedules.models import Backfill, PipelineSchedule, ScheduleType
 from schedules.policies import Settings
 

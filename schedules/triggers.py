@@ -10,12 +10,13 @@ from django.db import IntegrityError, transaction
 from pipelines import catalog
 from pipelines.project import AUTHORITATIVE, TriggerRules, trigger_rules
 from pipelines.refusal import Refusal
-from schedules import chains, firing, scheduler, triggers_back
+from schedules import chains, firing, scheduler
+from schedules.files import triggers_back
+from schedules.files.triggers_back import Edit
+from schedules.files.triggers_file import triggers_path
+from schedules.files.triggers_plan import is_in_code
 from schedules.models import PipelineSchedule, ScheduleType, Source
 from schedules.trigger_checks import check, check_may_go, check_name
-from schedules.triggers_back import Edit
-from schedules.triggers_file import triggers_path
-from schedules.triggers_plan import is_in_code
 
 # A change of these moves the next moment.
 TIMING = frozenset({"schedule_type", "schedule_interval", "timezone", "start_time", "end_time", "settings"})

@@ -1,6 +1,8 @@
 from django.urls import path
 
-from schedules import bulk_pages, form_pages, held_pages, views, why_pages
+from schedules import views
+from schedules.pages import bulk_pages, form_pages, held_pages
+from schedules.reasons import why_pages
 
 app_name = "schedules"
 urlpatterns = [

@@ -17,15 +17,16 @@ from runs import overview
 from runs.forms import StartForm, what_came_of
 from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
-from schedules import holding, pauses, scheduler, start_notes, timetable, triggers
-from schedules.calendars import Shelf
-from schedules.drift import cadence, drift_of
-from schedules.form_pages import find, in_words, show_token
+from schedules import holding, scheduler, timetable, triggers
+from schedules.days.calendars import Shelf
+from schedules.files.triggers_file import triggers_path
+from schedules.files.triggers_plan import is_in_code
 from schedules.models import Decision, PipelineSchedule, ScheduleType
-from schedules.triggers_file import triggers_path
-from schedules.triggers_plan import is_in_code
-from schedules.why import why_schedule
-from schedules.why_lines import lines
+from schedules.pages import pauses, start_notes
+from schedules.pages.form_pages import find, in_words, show_token
+from schedules.reasons.drift import cadence, drift_of
+from schedules.reasons.why import why_schedule
+from schedules.reasons.why_lines import lines
 
 PAGE, LEDGER, RUNS, UPCOMING = 100, 50, 15, 10
 MOST_BROKEN = 20  # files whose mistakes are shown above the list

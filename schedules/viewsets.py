@@ -21,13 +21,15 @@ from runs.models import Origin
 from runs.serializers import PipelineRunSerializer, StartSerializer
 from runs.viewsets import IDEMPOTENCY_KEY, RunList, start, validated
 from runs.why_serializers import ExplanationSerializer
-from schedules import plans, scheduler, triggers
-from schedules.drift import cadence
-from schedules.drift_serializers import CadenceSerializer, told
-from schedules.held_resource import HeldActions
+from schedules import scheduler, triggers
 from schedules.mage_trigger import check_active
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType, Source
-from schedules.pauses import check_until
+from schedules.pages import plans
+from schedules.pages.held_resource import HeldActions
+from schedules.pages.pauses import check_until
+from schedules.reasons.drift import cadence
+from schedules.reasons.drift_serializers import CadenceSerializer, told
+from schedules.reasons.why import why_occurrence, why_schedule
 from schedules.serializers import (
     NewScheduleSerializer,
     OccurrenceSerializer,
@@ -39,7 +41,6 @@ from schedules.serializers import (
     entity_tag,
 )
 from schedules.trigger_checks import check, check_name
-from schedules.why import why_occurrence, why_schedule
 
 MOST_PREVIEWED = 100
 IF_MATCH = OpenApiParameter(

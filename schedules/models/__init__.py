@@ -1,7 +1,7 @@
 """When pipelines should run, the ledger of every moment one was due, and what shapes both."""
 
-from schedules.calendars import Calendar
-from schedules.maintenance import MaintenanceWindow
+from schedules.days.calendars import Calendar
+from schedules.days.maintenance import MaintenanceWindow
 from schedules.models.backfill import BACKFILL_STATES, Backfill, BackfillQuerySet, IntervalType, Which
 from schedules.models.occurrence import Decision, Occurrence, OccurrenceQuerySet
 from schedules.models.schedule import (

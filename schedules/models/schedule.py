@@ -15,7 +15,7 @@ from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import events
 from schedules import forecasts
-from schedules.calendars import Shelf
+from schedules.days.calendars import Shelf
 from schedules.models.occurrence import Decision
 from schedules.policies import Settings
 from schedules.timetable import Timetable, parse

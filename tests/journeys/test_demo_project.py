@@ -21,7 +21,7 @@ from pipelines import project, variables
 from pipelines.graph import Block
 from pipelines.runtime import run_block
 from schedules import timetable
-from schedules.triggers_file import Entry, read_triggers
+from schedules.files.triggers_file import Entry, read_triggers
 
 DEMO = Path(__file__).resolve().parents[2] / "demo_project"
 PIPELINES = sorted(path.parent.name for path in DEMO.glob("pipelines/*/metadata.yaml"))

@@ -11,7 +11,7 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
 from pipelines import block_code, calls, decorators, project
-from schedules.triggers_file import read_triggers
+from schedules.files.triggers_file import read_triggers
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = (ROOT / "docs" / "projects.md").read_text()

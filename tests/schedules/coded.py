@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import catalog
-from schedules import triggers, triggers_yaml
+from schedules import triggers
+from schedules.files import triggers_yaml
 from schedules.models import PipelineSchedule
 from tests.factories import NOON
 from tests.pipelines.project_on_disk import ProjectOnDisk

@@ -22,7 +22,8 @@ from runs import bell, lifecycle, recovery
 from runs.admission import NotAdmitted
 from runs.models import Origin, PipelineRun
 from runs.states import RunStatus
-from schedules import backfill_endings, backfills, holding, scheduler, triggers
+from schedules import holding, scheduler, triggers
+from schedules.backfilling import backfill_endings, backfills
 from schedules.models import Backfill, Decision, Occurrence, PipelineSchedule, ScheduleType, Source
 from tests.factories import make_backfill, make_pipeline
 from tests.runs.outcomes import COMPLETED, FAILED

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from runs.states import RunStatus
-from schedules import backfills
+from schedules.backfilling import backfills
 from schedules.models import Backfill, Decision, Occurrence
 from tests.factories import (
     FEBRUARY,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from schedules import calendar_changes
-from schedules.calendars import Calendar
-from schedules.maintenance import MaintenanceWindow
+from schedules.days import calendar_changes
+from schedules.days.calendars import Calendar
+from schedules.days.maintenance import MaintenanceWindow
 from tests.factories import make_client, make_pipeline, make_schedule
 
 pytestmark = pytest.mark.django_db

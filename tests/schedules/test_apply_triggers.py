@@ -14,7 +14,7 @@ from django.test import override_settings
 from pipelines import secrets
 from pipelines.models import Pipeline
 from runs.models import PipelineRun
-from schedules import triggers_yaml
+from schedules.files import triggers_yaml
 from schedules.models import Occurrence, PipelineSchedule, hash_of
 from tests.factories import NOON, make_backfill, make_run, make_schedule
 from tests.pipelines.project_on_disk import ProjectOnDisk

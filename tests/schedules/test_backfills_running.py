@@ -9,8 +9,9 @@ from executors.base import Outcome
 from runs import lifecycle
 from runs.models import Origin, PipelineRun
 from runs.states import RunStatus
-from schedules import backfill_endings, backfills, scheduler
-from schedules.backfill_progress import progress
+from schedules import scheduler
+from schedules.backfilling import backfill_endings, backfills
+from schedules.backfilling.backfill_progress import progress
 from schedules.models import Backfill, Decision, Occurrence
 from tests.factories import FEBRUARY, NOON, make_backfill, make_pipeline, make_schedule
 from tests.runs.outcomes import COMPLETED, FAILED, make_owner

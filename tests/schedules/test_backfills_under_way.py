@@ -12,8 +12,8 @@ from pipelines.refusal import Refusal
 from runs import lifecycle
 from runs.models import PipelineRun
 from runs.states import BlockStatus, RunStatus
-from schedules import backfill_endings, backfills
-from schedules.backfill_progress import forecast, progress
+from schedules.backfilling import backfill_endings, backfills
+from schedules.backfilling.backfill_progress import forecast, progress
 from schedules.models import Backfill, Decision, Occurrence
 from tests.factories import FEBRUARY, NOON, make_backfill, make_pipeline, make_run
 

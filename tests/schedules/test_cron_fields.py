@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from schedules.cron_fields import InvalidSchedule, read_cron
+from schedules.rules.cron_fields import InvalidSchedule, read_cron
 from tests.steps import steps
 
 INVALID = json.loads((Path(__file__).parent / "cron_vectors.json").read_text())["invalid"]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from schedules.clock_changes import DstRule, Missing, Repeated
 from schedules.decisions import Due, Ruling, Verdict, rule
 from schedules.policies import Settings
+from schedules.rules.clock_changes import DstRule, Missing, Repeated
 from schedules.setting_readers import InvalidSettings
 
 NOON = datetime(2025, 3, 2, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from schedules.calendars import Calendar
+from schedules.days.calendars import Calendar
 from schedules.models import PipelineSchedule
 from tests.factories import make_pipeline, make_run, make_schedule, text_of
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules.cron_fields import InvalidSchedule
+from schedules.rules.cron_fields import InvalidSchedule
 from schedules.timetable import Kind, parse
 from tests.schedules.reference import utc
 from tests.schedules.test_timetable_reference import EXACT, ZONES, moments

@@ -20,11 +20,11 @@ from pipelines.refusal import Refusal
 from runs.models import PipelineRun
 from runs.states import RunStatus
 from schedules import scheduler, triggers
-from schedules.day_rules import read_day_rule
 from schedules.decisions import Verdict
 from schedules.models import Occurrence, PipelineSchedule
 from schedules.policies import OnCalendarHit, Settings
 from schedules.reckoning import Entry, reckon
+from schedules.rules.day_rules import read_day_rule
 from schedules.timetable import Timetable, parse
 from schedules.timing import Timing
 from tests.factories import make_pipeline, make_schedule

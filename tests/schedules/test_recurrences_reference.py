@@ -8,10 +8,10 @@ from dateutil.rrule import rrulestr
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from schedules.clock_changes import DstRule, Missing, Repeated
-from schedules.cron_fields import InvalidSchedule
-from schedules.recurrence_text import read_recurrence
-from schedules.recurrences import Recurrence
+from schedules.rules.clock_changes import DstRule, Missing, Repeated
+from schedules.rules.cron_fields import InvalidSchedule
+from schedules.rules.recurrence_text import read_recurrence
+from schedules.rules.recurrences import Recurrence
 from schedules.timetable import parse
 from tests.schedules.reference import walk
 from tests.schedules.test_timetable_reference import DST_RULES, EXACT, ZONES, between, moments

@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from runs.models import PipelineRun
-from schedules import backfills, scheduler
+from schedules import scheduler
+from schedules.backfilling import backfills
 from schedules.models import PipelineSchedule
 from tests.factories import NOON, make_backfill, make_pipeline, make_schedule
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schedules import scheduler
-from schedules.cron_fields import InvalidSchedule
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
+from schedules.rules.cron_fields import InvalidSchedule
 from tests.factories import NOON, make_schedule
 
 pytestmark = pytest.mark.django_db

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from runs.models import Origin
 from runs.states import RunStatus
-from schedules.maintenance import MaintenanceWindow
+from schedules.days.maintenance import MaintenanceWindow
 from schedules.models import PipelineSchedule
-from schedules.recorded import holds, recorded
-from schedules.simulation import simulate
+from schedules.simulating.recorded import holds, recorded
+from schedules.simulating.simulation import simulate
 from tests.factories import make_pipeline, make_run, make_schedule
 from tests.schedules.world import Row, play
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schedules.cron_fields import InvalidSchedule, read_cron
+from schedules.rules.cron_fields import InvalidSchedule, read_cron
 from schedules.timetable import Kind, parse
 from tests.schedules.reference import utc
 from tests.steps import steps

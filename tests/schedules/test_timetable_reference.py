@@ -7,8 +7,8 @@ from zoneinfo import available_timezones
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schedules.clock_changes import DstRule, Missing, Repeated
-from schedules.cron_fields import InvalidSchedule
+from schedules.rules.clock_changes import DstRule, Missing, Repeated
+from schedules.rules.cron_fields import InvalidSchedule
 from schedules.timetable import Timetable, parse
 from tests.schedules.reference import instants
 

@@ -10,7 +10,8 @@ from django.db import connection
 from django.test import override_settings
 
 from pipelines.refusal import Refusal
-from schedules import triggers, triggers_yaml
+from schedules import triggers
+from schedules.files import triggers_yaml
 from schedules.models import PipelineSchedule
 from tests.factories import NOON
 from tests.schedules.coded import Coded

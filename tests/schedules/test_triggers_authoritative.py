@@ -10,7 +10,8 @@ from django.test import Client, override_settings
 from pipelines.files import FileFault
 from pipelines.project import TriggerRules, read_project, trigger_rules
 from pipelines.refusal import Refusal
-from schedules import triggers, triggers_yaml
+from schedules import triggers
+from schedules.files import triggers_yaml
 from schedules.models import PipelineSchedule, Source
 from tests.factories import NOON, make_client, make_schedule, text_of
 from tests.schedules.coded import FILE, Coded

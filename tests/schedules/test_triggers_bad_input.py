@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from schedules import triggers_yaml
+from schedules.files import triggers_yaml
+from schedules.files.triggers_file import BrokenTriggers, read_triggers
 from schedules.models import PipelineSchedule
-from schedules.triggers_file import BrokenTriggers, read_triggers
 from tests.factories import NOON
 from tests.pipelines.project_on_disk import ProjectOnDisk
 from tests.schedules.coded import FILE, PATH, Coded

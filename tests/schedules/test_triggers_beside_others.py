@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.test import override_settings
 
-from schedules import triggers_yaml
+from schedules.files import triggers_yaml
 from schedules.models import ChainLink, Occurrence, PipelineSchedule
 from tests.factories import NOON
 from tests.pipelines.project_on_disk import ProjectOnDisk

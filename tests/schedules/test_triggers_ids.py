@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from schedules import triggers_yaml
+from schedules.files import triggers_yaml
+from schedules.files.triggers_file import BrokenTriggers, read_triggers
 from schedules.models import PipelineSchedule, Source
-from schedules.triggers_file import BrokenTriggers, read_triggers
 from tests.factories import NOON, make_pipeline, make_schedule
 from tests.pipelines.project_on_disk import ProjectOnDisk
 

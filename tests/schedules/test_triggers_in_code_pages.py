@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client, override_settings
 
-from schedules import triggers_yaml
+from schedules.files import triggers_yaml
 from schedules.models import PipelineSchedule, Source
 from tests.factories import make_client, make_schedule, text_of
 from tests.schedules.coded import FILE, PATH, Coded

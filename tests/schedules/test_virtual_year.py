@@ -13,7 +13,8 @@ from django.core.management import call_command
 
 from runs.models import PipelineRun
 from runs.states import RunStatus
-from schedules import backfills, scheduler
+from schedules import scheduler
+from schedules.backfilling import backfills
 from schedules.models import IntervalType, Occurrence, PipelineSchedule
 from schedules.policies import Settings
 from schedules.reckoning import reckon

@@ -9,7 +9,7 @@ from django.test import Client
 from runs.models import PipelineRun, WorkerKind
 from runs.states import BlockStatus
 from schedules.models import Decision, Occurrence, PipelineSchedule
-from schedules.why import why_occurrence
+from schedules.reasons.why import why_occurrence
 from tests.factories import NOON, make_backfill, make_run, make_schedule, make_worker, text_of
 
 pytestmark = pytest.mark.django_db

@@ -21,7 +21,7 @@ from pipelines.commands import RefusingCommand, use_project
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import one_project, tables
-from schedules import triggers_yaml
+from schedules.files import triggers_yaml
 from schedules.models import PipelineSchedule
 
 WEB, SCHEDULER, WORKER = "web_server", "scheduler", "worker"

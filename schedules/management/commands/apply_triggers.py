@@ -13,8 +13,8 @@ from pipelines.graph import nearest
 from pipelines.project import pipeline_uuids
 from pipelines.refusal import Refusal
 from runs import one_project
-from schedules import triggers_yaml
-from schedules.triggers_yaml import Diff
+from schedules.files import triggers_yaml
+from schedules.files.triggers_yaml import Diff
 
 
 class Command(RefusingCommand):

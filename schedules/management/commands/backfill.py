@@ -15,10 +15,10 @@ from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import one_project
 from runs.management.commands.run import check_tables, read_variables, user_name
-from schedules import backfills
+from schedules.backfilling import backfills
+from schedules.backfilling.slot_states import Plan, PlannedSlot
 from schedules.management.commands.preview_schedule import iso, read_moment
 from schedules.models import Backfill, IntervalType, Which
-from schedules.slot_states import Plan, PlannedSlot
 from schedules.timetable import read_zone
 
 # What a refusal's field is called here.

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from pipelines.commands import RefusingCommand
 from pipelines.refusal import Refusal
-from schedules.calendars import Shelf
-from schedules.clock_changes import Missing, Repeated
-from schedules.clock_notes import Bite
+from schedules.days.calendars import Shelf
 from schedules.policies import OnCalendarHit, Settings
+from schedules.rules.clock_changes import Missing, Repeated
+from schedules.rules.clock_notes import Bite
 from schedules.timetable import Instant, parse, read_zone
 
 YEARS = (1970, 2200)

@@ -37,7 +37,8 @@ class Command(RefusingCommand):
     def look_once(self) -> None:
         from pipelines import catalog
         from runs import recovery
-        from schedules import scheduler, triggers_yaml
+        from schedules import scheduler
+        from schedules.files import triggers_yaml
 
         moment = timezone.now()
         catalog.refresh(settings.PROJECT_DIR)

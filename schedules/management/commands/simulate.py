@@ -12,9 +12,9 @@ from django.utils import timezone
 from pipelines.commands import RefusingCommand
 from pipelines.refusal import Refusal
 from runs.management.commands.run import check_tables
-from schedules import simulated
 from schedules.management.commands.preview_schedule import read_moment
 from schedules.models import PipelineSchedule
+from schedules.simulating import simulated
 from schedules.timetable import read_zone
 
 

@@ -1,0 +1,1 @@
+"""Slots of the past: cut, planned, started, steered."""

@@ -1,0 +1,1 @@
+"""Calendars and maintenance windows: days and spans on which things do not run."""

@@ -1,0 +1,1 @@
+"""`triggers.yaml`: read, taken over into rows, written back."""

@@ -1,0 +1,1 @@
+"""Why something does not run, how far it drifts, and what must never be."""
