@@ -59,7 +59,7 @@ def t2(ground: Ground, seconds: int = 60) -> list[Row]:
     """One scheduler among many schedules, of which one is due each second; and the plans of all its statements."""
     there = ground.ask("make_crowd", size=CROWD)
     with schedulers(ground, 1) as begun:
-        time.sleep(15)
+        time.sleep(65 - time.time() % 60)  # from their first minute on
         since, before = datetime.now(UTC), cpu_of(begun)
         time.sleep(seconds)
         share = 100 * (cpu_of(begun) - before) / seconds

@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from schedules.rules.active_hours import Hours, next_within
@@ -151,6 +152,7 @@ class MovedSteps:
             step = self.step_after(step)
 
 
+@lru_cache(maxsize=4096)
 def edge_of(day: date, zone: ZoneInfo) -> datetime:
     """Return about when a day begins, in UTC."""
     return midnight(day).replace(tzinfo=zone).astimezone(UTC)
