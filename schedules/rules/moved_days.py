@@ -16,6 +16,7 @@ from schedules.rules.clock_changes import Rule, instant_of
 from schedules.rules.cron_fields import Cron
 from schedules.rules.day_rules import DAY, DayRule
 from schedules.rules.intervals import Interval
+from schedules.rules.recurrences import Recurrence
 
 KEPT = 16  # days that are remembered
 MIDNIGHT = time()
@@ -42,17 +43,23 @@ class MovedTimes:
 
     def first_from(self, local: datetime) -> datetime | None:
         day, since = first_target(self.days, local.date()), local
+        if day == since.date() and self.is_spent(day, since.time()):
+            day = first_target(self.days, day + DAY)
         while found := self.rule.first_from(midnight(self.days.sources(day)[0])):
             day = self.days.target(found.date())
-            times = sorted(self.times_of(day))
+            times = list(self.times_of(day))
             at = bisect_left(times, since.time()) if day == since.date() else 0
             if at < len(times):
                 return datetime.combine(day, times[at])
             day = first_target(self.days, day + DAY)
         return None
 
+    def is_spent(self, day: date, at: time) -> bool:
+        """Is a day that is remembered over by then? Then nothing needs to be asked about it."""
+        return day in self.known and next(reversed(self.known[day]), MIDNIGHT) < at
+
     def times_of(self, target: date) -> dict[time, date]:
-        """Return the times of one day, and the day that each comes from: its own if there is a choice."""
+        """Return the times of one day, in order, and the day that each comes from: its own if there is a choice."""
         if target not in self.known:
             if len(self.known) >= KEPT:
                 self.known.clear()
@@ -60,7 +67,8 @@ class MovedTimes:
             for source in self.days.sources(target):
                 if source != target and len(found) < MOST_MINUTES:
                     found |= dict.fromkeys(times_on(self.rule, source), source) | found
-            self.known[target] = found | dict.fromkeys(times_on(self.rule, target), target)
+            found |= dict.fromkeys(times_on(self.rule, target), target)
+            self.known[target] = {at: found[at] for at in sorted(found)}
         return self.known[target]
 
     def source_of(self, nominal: datetime) -> date:
@@ -77,6 +85,8 @@ def first_target(days: DayRule, day: date) -> date:
 
 def times_on(rule: Rule, day: date) -> list[time]:
     """Return the times of a rule on one day."""
+    if isinstance(rule, Recurrence):
+        return rule.times_on(day)
     found = rule.first_from(midnight(day))
     if isinstance(rule, Cron):
         is_named = found is not None and found.date() == day

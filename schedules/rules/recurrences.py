@@ -10,7 +10,7 @@ import enum
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from itertools import groupby
 
@@ -119,6 +119,18 @@ class Recurrence:
             found = datetime.fromordinal(day) + timedelta(minutes=minute)
             return None if self.until and found > self.until else found
         return None
+
+    def times_on(self, day: date) -> list[time]:
+        """Return the times of one day, in order."""
+        since, found = max(datetime.combine(day, time()), self.start), []
+        if since.date() != day:
+            return []
+        for at, minute in self.slots_from(day.toordinal(), since.hour * 60 + since.minute):
+            moment = datetime.fromordinal(at) + timedelta(minutes=minute)
+            if moment.date() != day or (self.until and moment > self.until):
+                break
+            found.append(moment.time())
+        return found
 
     def nth(self, count: int) -> datetime | None:
         """Return the moment that ends a rule with a COUNT; None if there are not so many."""
