@@ -5,7 +5,7 @@ PROJECT ?= demo_project
 PYTHON ?= python3
 BIN := .venv/bin
 # A file's tests share what it has started, so a file stays with one worker; tests/conftest.py says in which order.
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: start test lint dev bench
 
