@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import transaction
-from django.db.models import F
 
 from executors.base import Outcome
 from pipelines.models import Pipeline
-from pipelines.refusal import Refusal
 from runs import admission, events
 from runs.admission import Answer, Door, Gate, NotAdmitted
+from runs.advancing import Step, advance, end_blocks, lock, take
 from runs.attempts import record
 from runs.many_rows import insert_all
 from runs.models import BlockRun, Origin, PipelineRun, Worker
 from runs.planning import Draft, RunSettings, draft_run
-from runs.readiness import Node, settle
-from runs.states import BLOCK_FINISHED, RUN_FINISHED, BlockStatus, RunStatus
+from runs.states import BlockStatus, RunStatus
 
 CLAIM_TRIES = 5
 URGENCY = ("priority", "execution_date", "id")
@@ -129,8 +127,7 @@ def start(run: PipelineRun, gate: Gate, moment: datetime) -> bool:
         return False
     events.note(run, "started", moment)
     events.publish_run(run.pk)
-    if advance(run, moment).queued:
-        events.publish_work()
+    go_on(run, moment)
     return True
 
 
@@ -165,10 +162,8 @@ def finish_block(
         run = lock(block_run.pipeline_run_id)
         if not record(run, block_run, outcome, moment):
             return None
-        step = advance(run, moment, finished=block_run, taker=next_for)
+        step = go_on(run, moment, finished=block_run, taker=next_for)
         events.publish_run(run.pk)
-        if step.queued:  # this worker needs no bell for what it takes itself
-            events.publish_work()
         if step.taken is None and next_for is not None and run.status == RunStatus.RUNNING:
             return claim_next(next_for, moment, run=run)
         return step.taken
@@ -185,54 +180,7 @@ def time_out(run: PipelineRun, *, moment: datetime) -> bool:
     return stop(run, RunStatus(run.timeout_status), moment=moment, reason=reason, kind="timed_out")
 
 
-def retry(
-    run: PipelineRun, *, moment: datetime, by: str = "", from_block: str | None = None, incomplete: bool = True
-) -> bool:
-    """Run a failed or cancelled run again: its incomplete blocks, all of them, or a block and its descendants.
-
-    False if it is neither. Raises NotAdmitted when its limits leave no room for it now.
-    """
-    with transaction.atomic():
-        gate = Door.open([run], moment, but=run).admit(run)
-        run = lock(run.pk)
-        if run.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
-            return False
-        if not gate.is_open:
-            raise NotAdmitted(f"Run {run.pk} cannot start again", gate)
-        cancel_for(run, gate, moment)
-        chosen = blocks_to_repeat(run, from_block, incomplete)
-        for status in BlockStatus:
-            if status not in (BlockStatus.INITIAL, BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING):
-                again = run.block_runs.filter(block_uuid__in=chosen)
-                again.move_to(status, BlockStatus.INITIAL, attempt=F("attempt") + 1, **FRESH)
-        deadline = moment + run.timeout if run.timeout else None
-        fields = {"attempt": run.attempt + 1, "started_at": moment, "completed_at": None, "deadline_at": deadline}
-        if not run.move_to(RunStatus.RUNNING, reason="", **fields):
-            return False
-        events.note(run, "retried", moment, f"by {by}" if by else "", blocks=sorted(chosen))
-        settle_all(run, moment)
-        if queue_ready(run, moment).queued:
-            events.publish_work()
-        events.publish_run(run.pk)
-    return True
-
-
 # --- creating -------------------------------------------------------------------------------------------------------
-
-FRESH: dict[str, Any] = {
-    "retries": 0,
-    "losses": 0,
-    "pokes": 0,
-    "queued_at": None,
-    "started_at": None,
-    "first_started_at": None,
-    "completed_at": None,
-    "next_attempt_at": None,
-    "output": [],
-    "metrics": {},
-    "error": {},
-    "reason": "",
-}
 
 
 def start_at_once(run: PipelineRun, block_runs: Sequence[BlockRun], moment: datetime) -> None:
@@ -243,123 +191,17 @@ def start_at_once(run: PipelineRun, block_runs: Sequence[BlockRun], moment: date
         block_run.be_born_queued(moment)
 
 
-# --- advancing ------------------------------------------------------------------------------------------------------
+# --- going on -------------------------------------------------------------------------------------------------------
 
 
-# What a hop needs of a run; anything else is read when it is asked for.
-ADVANCED_BY = (
-    "status",
-    "attempt",
-    "pipeline_id",
-    "allow_blocks_to_fail",
-    "in_one_process",
-    "block_run_limit",
-    "timeout",
-)
-
-
-def lock(run_id: int) -> PipelineRun:
-    """Return the run, its row held until the commit: blocks of one run finish in turn."""
-    return PipelineRun.objects.select_for_update().only(*ADVANCED_BY).get(pk=run_id)
-
-
-def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
-    queued_at = block_run.queued_at if block_run.status == BlockStatus.QUEUED else moment
-    return block_run.move_to(
-        BlockStatus.RUNNING,
-        worker_id=worker.pk,
-        queued_at=queued_at,
-        started_at=moment,
-        first_started_at=block_run.first_started_at or moment,
-    )
-
-
-class Step(NamedTuple):
-    """How many block runs were queued for whoever comes, and the one that was taken at once."""
-
-    queued: int = 0
-    taken: BlockRun | None = None
-
-
-def advance(
-    run: PipelineRun, moment: datetime, *, finished: BlockRun | None = None, taker: Worker | None = None
-) -> Step:
-    """Queue every block whose time has come and end the run after its last block. Under the run's lock.
-
-    With `taker`, the first of them is claimed for that worker at once. The caller rings for the others.
-    """
-    if run.status in RUN_FINISHED or (finished is not None and not finished.is_finished):
-        return Step()
-    is_open = False  # something is known to be still to run
-    if finished is not None and finished.status == BlockStatus.COMPLETED and finished.config.get("plain_below"):
-        below = run.block_runs.filter(block_uuid__in=finished.downstream, status=BlockStatus.INITIAL, pending__gt=0)
-        is_open = bool(finished.downstream and below.update(pending=F("pending") - 1))
-    else:
-        settle_all(run, moment)
-    step = queue_ready(run, moment, taker, one_was_freed=finished is not None)
-    if not is_open and step == Step():
-        finish_if_done(run, moment)
-    return step
-
-
-def settle_all(run: PipelineRun, moment: datetime) -> None:
-    """Look at the whole graph: carry failures down, count what each block still waits for, stop a failed run."""
-    rows = {row.block_uuid: row for row in run.block_runs.all()}
-    moves = settle({uuid: Node(row.status, row.upstream, row.trigger_rule) for uuid, row in rows.items()})
-    by_status: dict[BlockStatus, list[int]] = {}
-    for uuid, move in moves.items():
-        by_status.setdefault(move, []).append(rows[uuid].pk)
-    for status, ids in by_status.items():
-        if status == BlockStatus.QUEUED:
-            run.block_runs.filter(pk__in=ids).update(pending=0)  # waits for nothing more
-        else:
-            run.block_runs.filter(pk__in=ids).move_to(BlockStatus.INITIAL, status, completed_at=moment)
-    for uuid, row in rows.items():
-        if row.status == BlockStatus.INITIAL and uuid not in moves:
-            waits_for = [name for name in row.upstream if name in rows and name not in moves]
-            pending = sum(not rows[name].is_finished for name in waits_for)
-            pending += sum(moves.get(name) == BlockStatus.QUEUED for name in row.upstream)
-            if pending != row.pending:
-                run.block_runs.filter(pk=row.pk).update(pending=pending)
-    failed = any(row.status == BlockStatus.FAILED for row in rows.values())
-    still_open = [row for uuid, row in rows.items() if moves.get(uuid, row.status) not in BLOCK_FINISHED]
-    if failed and not run.allow_blocks_to_fail and not any(asks_for_failures(row) for row in still_open):
-        end_blocks(run, moment, "another block of the run failed")
-
-
-def asks_for_failures(row: BlockRun) -> bool:
-    """A block that is to run after failures keeps the run going until it has."""
-    return row.trigger_rule not in ("all_success", "none_failed")
-
-
-def queue_ready(
-    run: PipelineRun, moment: datetime, taker: Worker | None = None, *, one_was_freed: bool = False
-) -> Step:
-    """Queue the blocks that wait for nothing more, as far as there are slots."""
-    ready = run.block_runs.filter(status=BlockStatus.INITIAL, pending=0).order_by("priority", "position")
-    if taker is None:
-        ready = ready.only("pk")
-    rows = list(ready[: admission.free_slots(run, one_was_freed=one_was_freed)])
-    taken = rows.pop(0) if rows and taker is not None and take(rows[0], taker, moment) else None
-    if not rows:
-        return Step(0, taken)
-    others = BlockRun.objects.filter(pk__in=[row.pk for row in rows])
-    return Step(others.move_to(BlockStatus.INITIAL, BlockStatus.QUEUED, queued_at=moment), taken)
-
-
-def finish_if_done(run: PipelineRun, moment: datetime) -> None:
-    """End a run whose blocks are all finished, with the status and the reason that they give it."""
-    if run.block_runs.unfinished().exists():
-        return
-    failed = run.block_runs.filter(status__in=(BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED))
-    names = list(failed.filter(status=BlockStatus.FAILED).order_by("completed_at").values_list("block_uuid", flat=True))
-    status = RunStatus.FAILED if failed.exists() else RunStatus.COMPLETED
-    if status == RunStatus.COMPLETED and run.block_runs.filter(status=BlockStatus.CANCELLED).exists():
-        status = RunStatus.CANCELLED
-    reason = f"failed: {', '.join(names)}"[:500] if names else ""
-    if run.move_to(status, completed_at=moment, reason=reason, deadline_at=None):
-        events.note(run, status, moment, reason)
+def go_on(run: PipelineRun, moment: datetime, *, finished: BlockRun | None = None, taker: Worker | None = None) -> Step:
+    """Advance a run under its lock and see to what follows: work to be taken, room for the next when it has ended."""
+    step = advance(run, moment, finished=finished, taker=taker)
+    if step.queued:  # a worker needs no bell for what it takes itself
+        events.publish_work()
+    if step.has_ended:
         make_room(run, moment)
+    return step
 
 
 def make_room(run: PipelineRun, moment: datetime) -> None:
@@ -385,26 +227,3 @@ def stop(run: PipelineRun, status: RunStatus, *, moment: datetime, reason: str, 
         events.publish_run(run.pk)
         make_room(run, moment)
     return True
-
-
-def end_blocks(run: PipelineRun, moment: datetime, reason: str) -> None:
-    """Cancel every unfinished block run; workers see it at their next look and end the processes."""
-    # In the order in which block runs move on, some without the run's lock: none slips past from one to the next.
-    for status in (BlockStatus.INITIAL, BlockStatus.WAITING, BlockStatus.QUEUED, BlockStatus.RUNNING):
-        run.block_runs.move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason[:500])
-
-
-def blocks_to_repeat(run: PipelineRun, from_block: str | None, incomplete: bool) -> set[str]:
-    """Return the uuids of the blocks that a retry runs again; raise Refusal for an unknown `from_block`."""
-    rows = {row.block_uuid: row for row in run.block_runs.all()}
-    unfinished = {uuid for uuid, row in rows.items() if row.status != BlockStatus.COMPLETED}
-    if from_block is None:
-        return unfinished if incomplete else set(rows)
-    if from_block not in rows:
-        raise Refusal(f"Run {run.pk} has no block {from_block!r}.", field="from_block", code="unknown_block")
-    chosen, todo = set(unfinished), [from_block]
-    while todo:
-        uuid = todo.pop()
-        chosen.add(uuid)
-        todo += [name for name in rows[uuid].downstream if name not in chosen]
-    return chosen

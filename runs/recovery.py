@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from runs import attempts, bell, events, lifecycle
+from runs import advancing, attempts, bell, events, lifecycle
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
 
@@ -46,13 +46,13 @@ def take_back_lost(moment: datetime) -> int:
 def take_back(block_run: BlockRun, moment: datetime) -> bool:
     """Take one block run away from its owner, who is fenced by the raised attempt."""
     with transaction.atomic():
-        run = lifecycle.lock(block_run.pipeline_run_id)
+        run = advancing.lock(block_run.pipeline_run_id)
         losses = block_run.losses + 1
         if losses >= settings.LOST_WORKER_ATTEMPTS:
             error = {"type": "WorkerLost", "message": f"its worker died {losses} times while the block ran"}
             moved = attempts.fail(run, block_run, error, {}, moment)
-            if moved and lifecycle.advance(run, moment, finished=block_run).queued:
-                events.publish_work()
+            if moved:
+                lifecycle.go_on(run, moment, finished=block_run)
         else:
             moved = block_run.move_to(
                 BlockStatus.QUEUED,
@@ -82,8 +82,7 @@ def unstick(moment: datetime) -> int:
     stuck = list(PipelineRun.objects.filter(status=RunStatus.RUNNING).exclude(Exists(active)).order_by("id")[:BATCH])
     for run in stuck:
         with transaction.atomic():
-            if lifecycle.advance(lifecycle.lock(run.pk), moment).queued:
-                events.publish_work()
+            lifecycle.go_on(advancing.lock(run.pk), moment)
     return len(stuck)
 
 

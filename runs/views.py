@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import lifecycle, logs, overview
+from runs import lifecycle, logs, overview, repeating
 from runs.forms import RunFilter
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
@@ -86,7 +86,7 @@ def retry(request: HttpRequest, run_id: int) -> HttpResponse:
     if from_block and not run.block_runs.filter(block_uuid=from_block).exists():
         raise Http404(f"Run {run_id} has no block {from_block[:80]!r}.")
     try:
-        goes_on = lifecycle.retry(run, moment=timezone.now(), by=request.user.get_username(), from_block=from_block)
+        goes_on = repeating.retry(run, moment=timezone.now(), by=request.user.get_username(), from_block=from_block)
     except Refusal as refusal:
         messages.warning(request, str(refusal))
         return redirect("runs:detail", run_id)

@@ -22,7 +22,7 @@ from pipelines import catalog
 from pipelines.filters import choice, instant, number, read_number, text
 from pipelines.refusal import Refusal
 from pipelines.viewsets import Resource
-from runs import lifecycle, logs
+from runs import lifecycle, logs, repeating
 from runs.models import BlockRun, Origin, PipelineRun
 from runs.repeats import start_once
 from runs.run_log import read_run_log
@@ -123,7 +123,7 @@ class PipelineRunViewSet(mixins.RetrieveModelMixin, RunList):
         """Run a failed or cancelled run again. 409 when it is neither."""
         run, by = self.get_object(), request.user.get_username()
         wanted = validated(RetrySerializer, request)
-        if not lifecycle.retry(run, moment=timezone.now(), by=by, **wanted):
+        if not repeating.retry(run, moment=timezone.now(), by=by, **wanted):
             raise conflict(self.get_object(), "")
         return Response(PipelineRunSerializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED)
 

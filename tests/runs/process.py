@@ -28,7 +28,7 @@ from executors.base import Outcome
 from orchestrator_site import tokens
 from pipelines import catalog
 from pipelines.models import Pipeline
-from runs import bell, events, lifecycle, logs, recovery, workers
+from runs import bell, events, lifecycle, logs, recovery, repeating, workers
 from runs.lifecycle import create_run
 from runs.models import BlockRun, Event, Origin, PipelineRun, Worker, WorkerKind
 from runs.states import BLOCK_FINISHED, RUN_FINISHED
@@ -203,7 +203,7 @@ def do_cancel(dice: random.Random) -> None:
 def do_retry(dice: random.Random) -> None:
     ended = PipelineRun.objects.filter(status__in=("failed", "cancelled")).exclude(pipeline__uuid="limited")
     if run := ended.order_by("?").first():
-        lifecycle.retry(run, moment=timezone.now())
+        repeating.retry(run, moment=timezone.now())
 
 
 def do_time(dice: random.Random) -> None:

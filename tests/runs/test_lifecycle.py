@@ -13,7 +13,7 @@ from executors.base import Outcome, Verdict
 from pipelines.graph import Block
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import lifecycle
+from runs import lifecycle, repeating
 from runs.lifecycle import create_run
 from runs.models import BlockRun, Event, Origin, PipelineRun
 from runs.planning import RunSettings
@@ -380,7 +380,7 @@ def test_a_retry_repeats_what_is_incomplete_with_timers_set_anew(now: datetime) 
     drive(run, now, lambda uuid: FAILED if uuid == "clean" else COMPLETED)
     later = now + timedelta(days=1)
 
-    assert lifecycle.retry(run, moment=later, by="ada")
+    assert repeating.retry(run, moment=later, by="ada")
 
     run.refresh_from_db()
     assert (run.status, run.attempt, run.started_at, run.completed_at) == (RunStatus.RUNNING, 2, later, None)
@@ -397,17 +397,17 @@ def test_a_retry_is_refused_while_the_pipelines_limit_leaves_no_room(now: dateti
     second = start(pipeline, now)
 
     with pytest.raises(Refusal, match="1 run of each trigger at a time"):
-        lifecycle.retry(first, moment=now)
+        repeating.retry(first, moment=now)
 
     drive(second, now)
-    assert lifecycle.retry(first, moment=now)
+    assert repeating.retry(first, moment=now)
 
 
 def test_a_retry_from_a_block_repeats_its_descendants(now: datetime) -> None:
     run = start(make_pipeline(blocks=DIAMOND), now)
     drive(run, now, lambda uuid: FAILED if uuid == "bottom" else COMPLETED)
 
-    lifecycle.retry(run, moment=now, from_block="left")
+    repeating.retry(run, moment=now, from_block="left")
 
     assert drive(run, now) == ["left", "bottom"]
 
@@ -415,16 +415,16 @@ def test_a_retry_from_a_block_repeats_its_descendants(now: datetime) -> None:
 def test_a_completed_or_running_run_is_not_retried(now: datetime) -> None:
     run = start(make_pipeline(), now)
 
-    assert not lifecycle.retry(run, moment=now)
+    assert not repeating.retry(run, moment=now)
     drive(run, now)
-    assert not lifecycle.retry(run, moment=now)
+    assert not repeating.retry(run, moment=now)
 
 
 def test_a_result_of_an_old_attempt_is_refused_after_a_retry(now: datetime) -> None:
     run = start(make_pipeline(), now)
     stale = claim(run, "load", make_owner(now), now)
     lifecycle.cancel(run, moment=now, reason="")
-    lifecycle.retry(run, moment=now)
+    repeating.retry(run, moment=now)
     claim(run, "load", make_owner(now), now)
 
     lifecycle.finish_block(stale, COMPLETED, moment=now)

@@ -7,8 +7,9 @@ import pytest
 
 from executors.base import Outcome
 from pipelines.graph import Block
-from runs.lifecycle import RunSettings, create_run, retry
+from runs.lifecycle import RunSettings, create_run
 from runs.models import Origin, PipelineRun
+from runs.repeating import retry
 from tests.factories import make_pipeline
 from tests.runs.outcomes import COMPLETED, FAILED, REFUSED, drive, statuses
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 from pipelines import catalog
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import bell, lifecycle, recovery
+from runs import bell, lifecycle, recovery, repeating
 from runs.admission import NotAdmitted
 from runs.models import Origin, PipelineRun
 from runs.states import RunStatus
@@ -205,7 +205,7 @@ def do_cancel(dice: random.Random, moment: datetime) -> None:
 def do_retry(dice: random.Random, moment: datetime) -> None:
     ended = PipelineRun.objects.filter(status__in=("failed", "cancelled"))
     if run := ended.select_related("version").order_by("?").first():
-        lifecycle.retry(run, moment=moment)
+        repeating.retry(run, moment=moment)
 
 
 def do_backfill(dice: random.Random, moment: datetime) -> None:

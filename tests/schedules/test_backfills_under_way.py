@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from pipelines.refusal import Refusal
-from runs import lifecycle
+from runs import repeating
 from runs.models import PipelineRun
 from runs.states import BlockStatus, RunStatus
 from schedules.backfilling import backfill_endings, backfills
@@ -158,7 +158,7 @@ def test_a_run_that_is_retried_after_the_cancellation_goes_on() -> None:
     backfill_endings.cancel(backfill, LATER)
     active.refresh_from_db()
 
-    assert lifecycle.retry(active, moment=LATER + timedelta(minutes=1))
+    assert repeating.retry(active, moment=LATER + timedelta(minutes=1))
     backfill_endings.close_finished(LATER + timedelta(minutes=2))
 
     active.refresh_from_db()
@@ -236,7 +236,7 @@ def test_a_finished_backfill_is_open_again_while_a_run_of_it_is_retried_by_hand(
     backfill_endings.close_finished(LATER)
     assert state(backfill) == "failed"
 
-    assert lifecycle.retry(failed, moment=LATER)
+    assert repeating.retry(failed, moment=LATER)
     backfill_endings.close_finished(LATER)
     assert state(backfill) == "running"
 
