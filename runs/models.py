@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models import Count, F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from runs.states import (
@@ -73,7 +73,7 @@ class Worker(models.Model):
     last_loop_at = models.DateTimeField(null=True, blank=True)
     lag = models.DurationField(null=True, blank=True)
     # What a scheduler found that must never be, at its last look. (db_default: older processes write rows too.)
-    findings = models.JSONField(default=list, blank=True, db_default=models.Value([], models.JSONField()))
+    findings = models.JSONField(default=list, blank=True, db_default=Value([], models.JSONField()))
 
     objects = WorkerQuerySet.as_manager()
 
@@ -85,6 +85,10 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.host}:{self.pid}"
+
+
+NOTHING = Value({}, models.JSONField())
+NO_ITEMS = Value([], models.JSONField())
 
 
 class PipelineRunQuerySet(models.QuerySet["PipelineRun"]):
@@ -158,6 +162,10 @@ class PipelineRun(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)  # started_at + timeout
+    sla_at = models.DateTimeField(null=True, blank=True)  # when it should be finished
+    passed_sla = models.BooleanField(default=False, db_default=False)  # and was not: said once
+    callbacks = models.JSONField(default=dict, blank=True, db_default=NOTHING)
+    is_kept = models.BooleanField(default=False, db_default=False)  # retention leaves it alone
 
     objects = PipelineRunQuerySet.as_manager()
 
@@ -180,6 +188,8 @@ class PipelineRun(models.Model):
             models.Index(fields=["status", "-completed_at"], name="run_finished_lately"),
             # scheduler: runs past their timeout
             models.Index(fields=["deadline_at"], name="run_deadline", condition=Q(status="running")),
+            # scheduler: runs that pass their SLA
+            models.Index(fields=["sla_at"], name="run_sla", condition=Q(passed_sla=False, sla_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -230,8 +240,20 @@ class BlockRunQuerySet(models.QuerySet["BlockRun"]):
         return self.filter(status=old).update(status=new, **fields)
 
 
+class Role(models.TextChoices):
+    """What a block run is in its run."""
+
+    BLOCK = "block"  # a block of the graph
+    MEMBER = "member"  # one of the many that a block downstream of a dynamic one is run as; its parent is that block
+    CALLBACK = "callback"  # what is called after its parent has ended, or after the run if it has none
+
+
 class BlockRun(models.Model):
-    """One block of one run. The row is the truth and, while queued, the queue."""
+    """One block of one run. The row is the truth and, while queued, the queue.
+
+    A block that is to run once for each item of a dynamic one upstream is never queued itself: when its items are
+    known it is expanded into members (`members_total` of them), waits for them, and ends as they did.
+    """
 
     pipeline_run = models.ForeignKey(PipelineRun, on_delete=models.CASCADE, related_name="block_runs")
     block_uuid = models.CharField(max_length=255)
@@ -262,6 +284,16 @@ class BlockRun(models.Model):
     metrics = models.JSONField(default=dict, blank=True)  # cpu_seconds, peak_memory_bytes, duration_seconds, exit
     error = models.JSONField(default=dict, blank=True)  # executors.base.Failure.as_dict()
     reason = models.CharField(max_length=500, blank=True)
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.BLOCK, db_default=Role.BLOCK)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="parts")
+    members_total = models.PositiveIntegerField(null=True, blank=True)  # of a block that was expanded
+    item_index = models.JSONField(default=list, blank=True, db_default=NO_ITEMS)  # of a member: [2], or [2, 0]
+    fanout = models.JSONField(default=dict, blank=True, db_default=NOTHING)  # of a dynamic block: pipelines.fanouts
+    pool = models.CharField(max_length=100, blank=True, default="", db_default="")
+    pool_slots = models.PositiveIntegerField(default=1, db_default=1)  # how many of the pool's it takes while it runs
+    sla_at = models.DateTimeField(null=True, blank=True)  # when it should have completed
+    passed_sla = models.BooleanField(default=False, db_default=False)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)  # a long-lived block's last sign of progress
 
     objects = BlockRunQuerySet.as_manager()
 
@@ -276,6 +308,10 @@ class BlockRun(models.Model):
             models.Index(fields=["worker"], name="block_held", condition=Q(status="running")),
             # scheduler: sensors and retries whose time has come
             models.Index(fields=["next_attempt_at"], name="block_timer", condition=Q(status="waiting")),
+            # scheduler: blocks that pass their SLA
+            models.Index(fields=["sla_at"], name="block_sla", condition=Q(passed_sla=False, sla_at__isnull=False)),
+            # claims: what a pool is used by
+            models.Index(fields=["pool"], name="block_pool", condition=Q(status="running") & ~Q(pool="")),
         ]
 
     def __str__(self) -> str:
@@ -298,13 +334,53 @@ class BlockRun(models.Model):
         changes: dict[str, Any] = dict(fields)
         if next_attempt:
             changes["attempt"] = F("attempt") + 1
-        moved = BlockRun.objects.filter(pk=self.pk, status=self.status, attempt=self.attempt).update(
-            status=status, **changes
-        )
+        held = BlockRun.objects.filter(pk=self.pk, status=self.status, attempt=self.attempt)
+        if self.status == BlockStatus.RUNNING:  # a sensor is run again and again under one attempt
+            held = held.filter(worker=self.worker_id)  # (None stands for NULL)
+        moved = held.update(status=status, **changes)
         if moved:
             self.__dict__.update(status=status, **fields)
             self.attempt += next_attempt
         return bool(moved)
+
+
+class Attempt(models.Model):
+    """An earlier attempt at a block, written down when the next one began. The latest is the block run itself."""
+
+    block_run = models.ForeignKey(BlockRun, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    run_attempt = models.PositiveIntegerField(default=1)  # which attempt of the whole run it belonged to
+    # "failed", "lost" (with its worker), "handed_back", or the status that it had when it was set back
+    ended_as = models.CharField(max_length=20)
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField()
+    executor = models.CharField(max_length=40)
+    external_id = models.CharField(max_length=255, blank=True)  # the process, or the job's name outside
+    host = models.CharField(max_length=255, blank=True)
+    metrics = models.JSONField(default=dict, blank=True)  # as of the block run: usage and exit
+    error = models.JSONField(default=dict, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["block_run", "number"], name="an_attempt_is_kept_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of block run {self.block_run_id}"
+
+
+class Pool(models.Model):
+    """A named number of slots that blocks of any run take while they run, some more than one."""
+
+    name = models.CharField(max_length=100, unique=True)
+    slots = models.PositiveIntegerField()
+    description = models.CharField(max_length=500, blank=True)
+    from_file = models.BooleanField(default=False)  # written in the project's metadata.yaml: changed there
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Event(models.Model):

@@ -47,6 +47,9 @@ BLOCK_MOVES: dict[BlockStatus, frozenset[BlockStatus]] = {
         {
             BlockStatus.QUEUED,
             BlockStatus.RUNNING,  # work-first: ready and taken in the same moment
+            BlockStatus.WAITING,  # expanded into members, for which it waits
+            BlockStatus.COMPLETED,  # expanded into none; or by hand
+            BlockStatus.FAILED,  # could not be expanded; or by hand
             BlockStatus.UPSTREAM_FAILED,
             BlockStatus.CONDITION_FAILED,
             BlockStatus.CANCELLED,
@@ -63,7 +66,8 @@ BLOCK_MOVES: dict[BlockStatus, frozenset[BlockStatus]] = {
             BlockStatus.CANCELLED,
         }
     ),
-    BlockStatus.WAITING: frozenset({BlockStatus.QUEUED, BlockStatus.FAILED, BlockStatus.CANCELLED}),
+    # One that waits for its members goes where they go.
+    BlockStatus.WAITING: frozenset({BlockStatus.QUEUED, *BLOCK_FINISHED}),
     # Only a retry leaves a finished state.
     BlockStatus.COMPLETED: frozenset({BlockStatus.INITIAL}),
     BlockStatus.FAILED: frozenset({BlockStatus.INITIAL}),
