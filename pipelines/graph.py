@@ -39,6 +39,7 @@ class Block:
     timeout: float | None = None
     priority: int = 0
     pool: str | None = None
+    pool_slots: int = 1
     resources: Mapping[str, Any] = field(default_factory=dict)
     trigger_rule: str = "all_success"
     sla: float | None = None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Count, F, OuterRef, Q, Subquery, Value
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from runs.states import (
@@ -189,7 +189,11 @@ class PipelineRun(models.Model):
             # scheduler: runs past their timeout
             models.Index(fields=["deadline_at"], name="run_deadline", condition=Q(status="running")),
             # scheduler: runs that pass their SLA
-            models.Index(fields=["sla_at"], name="run_sla", condition=Q(passed_sla=False, sla_at__isnull=False)),
+            models.Index(
+                fields=["sla_at"],
+                name="run_sla",
+                condition=Q(status__in=["initial", "running"], passed_sla=False, sla_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -218,8 +222,11 @@ class BlockRunQuerySet(models.QuerySet["BlockRun"]):
         return self.exclude(status__in=BLOCK_FINISHED)
 
     def queued(self) -> Self:
-        """Ready for a worker, most urgent first."""
-        return self.filter(status=BlockStatus.QUEUED).order_by("priority", "id")
+        """Ready for a worker, most urgent first; without those for which their pool has no room."""
+        open_pools = Pool.objects.with_use().filter(slots__gt=F("used")).values("name")  # one look for all rows
+        too_small = Pool.objects.with_use().filter(name=OuterRef("pool"), slots__lt=F("used") + OuterRef("pool_slots"))
+        ready = self.filter(Q(pool="") | Q(pool__in=open_pools), status=BlockStatus.QUEUED)
+        return ready.exclude(Q(pool_slots__gt=1) & Exists(too_small)).order_by("priority", "id")
 
     def for_page(self) -> Self:
         """The blocks of a run in their order, without their settings."""
@@ -309,7 +316,13 @@ class BlockRun(models.Model):
             # scheduler: sensors and retries whose time has come
             models.Index(fields=["next_attempt_at"], name="block_timer", condition=Q(status="waiting")),
             # scheduler: blocks that pass their SLA
-            models.Index(fields=["sla_at"], name="block_sla", condition=Q(passed_sla=False, sla_at__isnull=False)),
+            models.Index(
+                fields=["sla_at"],
+                name="block_sla",
+                condition=Q(
+                    status__in=["initial", "queued", "running", "waiting"], passed_sla=False, sla_at__isnull=False
+                ),
+            ),
             # claims: what a pool is used by
             models.Index(fields=["pool"], name="block_pool", condition=Q(status="running") & ~Q(pool="")),
         ]
@@ -371,6 +384,14 @@ class Attempt(models.Model):
         return f"attempt {self.number} of block run {self.block_run_id}"
 
 
+class PoolQuerySet(models.QuerySet["Pool"]):
+    def with_use(self) -> Self:
+        """Each with the number of its slots that are taken, `used`."""
+        running = BlockRun.objects.filter(status=BlockStatus.RUNNING, pool=OuterRef("name")).exclude(pool="")
+        used = running.order_by().values("pool").annotate(sum=Sum("pool_slots")).values("sum")
+        return self.annotate(used=Coalesce(Subquery(used), 0))
+
+
 class Pool(models.Model):
     """A named number of slots that blocks of any run take while they run, some more than one."""
 
@@ -378,6 +399,8 @@ class Pool(models.Model):
     slots = models.PositiveIntegerField()
     description = models.CharField(max_length=500, blank=True)
     from_file = models.BooleanField(default=False)  # written in the project's metadata.yaml: changed there
+
+    objects = PoolQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name

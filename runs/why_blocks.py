@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from runs import admission
+from runs import admission, pools
 from runs.explanations import Check, Explanation, at, block_link, counted, listed
 from runs.models import BlockRun, PipelineRun
 from runs.presence import ago, scheduler_check, worker_check
@@ -71,6 +71,8 @@ def check_of(
             where = f"number {number} in the queue" if number else "in the queue"
             since = f"since {at(row.queued_at)}, " if row.queued_at else ""
             again = f" Before: {row.reason}." if row.reason else ""
+            if row.pool and (full := pools.why_full(row)):
+                return Check(name=name, passed=False, detail=f"{full}{again}")
             return Check(name=name, passed=False, detail=f"It waits for a worker {since}{where}.{again}")
         case BlockStatus.WAITING:
             return waiting(name, row, moment)

@@ -1,0 +1,80 @@
+"""Pools: named slots that blocks of all runs share. A block takes its slots as it is claimed, while it runs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Sum
+
+from pipelines.graph import nearest
+from pipelines.refusal import Refusal
+from runs.models import BlockRun, Pool
+from runs.states import BlockStatus
+
+
+def has_room(block_run: BlockRun) -> bool:
+    """Tell whether the block run may be claimed now; its pool is held until the commit, so that claims take turns."""
+    pool = Pool.objects.select_for_update(no_key=True).filter(name=block_run.pool).first()
+    return pool is not None and used(pool.name) + block_run.pool_slots <= pool.slots
+
+
+def used(name: str) -> int:
+    running = BlockRun.objects.filter(pool=name, status=BlockStatus.RUNNING)
+    return running.order_by().aggregate(sum=Sum("pool_slots"))["sum"] or 0
+
+
+def why_full(block_run: BlockRun) -> str:
+    """Say what keeps a queued block run from its pool's slots; "" when it has room."""
+    pool = Pool.objects.with_use().filter(name=block_run.pool).first()
+    if pool is None:
+        return f"Its pool {block_run.pool!r} does not exist any more: add it in the admin, or cancel the run."
+    taken: int = pool.used  # type: ignore[attr-defined]  # annotated
+    if taken + block_run.pool_slots <= pool.slots:
+        return ""
+    needs = f"; it needs {block_run.pool_slots}" if block_run.pool_slots > 1 else ""
+    return f"Its pool {pool.name} is full: {taken} of {pool.slots} slots are taken{needs}."
+
+
+def check(entries: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse blocks whose pool does not exist or is smaller than what they take: they would wait for ever."""
+    wanted = [entry for entry in entries if entry.get("pool")]
+    if not wanted:  # as for nearly every run: no look
+        return
+    slots = dict(Pool.objects.values_list("name", "slots"))
+    for entry in wanted:
+        name, block, takes = entry["pool"], entry["uuid"], entry.get("pool_slots", 1)
+        if name not in slots:
+            hint = (
+                nearest(name, slots)
+                or "Write it under `pools:` of the project's metadata.yaml, or add it in the admin."
+            )
+            raise Refusal(f"Block {block!r}: there is no pool {name!r}.", field="pool", hint=hint, code="unknown_pool")
+        if takes > slots[name]:
+            message = f"Block {block!r} takes {takes} slots of pool {name!r}, which has {slots[name]}."
+            raise Refusal(message, field="pool_slots", hint="Give the pool more slots.", code="pool_too_small")
+
+
+def sync(wanted: Mapping[str, tuple[int, str]]) -> None:
+    """Make the pools that the project's file writes down what it says: name → slots, description.
+
+    One that was in the file and is no more stays as it is while it is used or waited for, as a pool made by hand.
+    """
+    with transaction.atomic():
+        known = {pool.name: pool for pool in Pool.objects.select_for_update()}
+        for name, (slots, description) in wanted.items():
+            says = {"slots": slots, "description": description, "from_file": True}
+            pool = known.get(name)
+            if pool is None:
+                Pool.objects.create(name=name, **says)
+            elif any(getattr(pool, field) != value for field, value in says.items()):
+                Pool.objects.filter(pk=pool.pk).update(**says)
+        gone = [pool for pool in known.values() if pool.from_file and pool.name not in wanted]
+        if gone:
+            let_go(gone)
+
+
+def let_go(pools: Sequence[Pool]) -> None:
+    wanting = BlockRun.objects.unfinished().filter(pool__in=[pool.name for pool in pools]).values("pool")
+    of_file = Pool.objects.filter(pk__in=[pool.pk for pool in pools])
+    of_file.filter(name__in=wanting).update(from_file=False)
+    of_file.exclude(name__in=wanting).delete()
