@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from django.db import transaction
 from django.db.models import F
 
-from runs import admission, events
+from runs import admission, events, pools, slas
 from runs.models import BlockRun, PipelineRun, Worker
 from runs.readiness import Node, settle
 from runs.states import BLOCK_FINISHED, RUN_FINISHED, BlockStatus, RunStatus
@@ -19,6 +20,8 @@ ADVANCED_BY = (
     "in_one_process",
     "block_run_limit",
     "timeout",
+    "sla_at",
+    "passed_sla",
 )
 
 
@@ -28,6 +31,14 @@ def lock(run_id: int) -> PipelineRun:
 
 
 def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
+    """Claim a block run for a worker; False when somebody else was first, or its pool has no room."""
+    if not block_run.pool:
+        return own(block_run, worker, moment)
+    with transaction.atomic():
+        return pools.has_room(block_run) and own(block_run, worker, moment)
+
+
+def own(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
     queued_at = block_run.queued_at if block_run.status == BlockStatus.QUEUED else moment
     return block_run.move_to(
         BlockStatus.RUNNING,
@@ -125,6 +136,8 @@ def finish_if_done(run: PipelineRun, moment: datetime) -> bool:
     reason = f"failed: {', '.join(names)}"[:500] if names else ""
     if run.move_to(status, completed_at=moment, reason=reason, deadline_at=None):
         events.note(run, status, moment, reason)
+        if slas.has_ended_late(run, moment):
+            slas.say_late(run, moment)
         return True
     return False
 

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from executors.base import Outcome
 from pipelines.models import Pipeline
-from runs import admission, events
+from runs import admission, events, slas
 from runs.admission import Answer, Door, Gate, NotAdmitted
 from runs.advancing import Step, advance, end_blocks, lock, take
 from runs.attempts import record
@@ -125,6 +125,7 @@ def start(run: PipelineRun, gate: Gate, moment: datetime) -> bool:
     deadline = moment + run.timeout if run.timeout else None
     if not run.move_to(RunStatus.RUNNING, started_at=moment, deadline_at=deadline, reason=""):
         return False
+    slas.restart(run, moment)
     events.note(run, "started", moment)
     events.publish_run(run.pk)
     go_on(run, moment)
@@ -162,8 +163,12 @@ def finish_block(
         run = lock(block_run.pipeline_run_id)
         if not record(run, block_run, outcome, moment):
             return None
+        if block_run.is_finished and slas.has_ended_late(block_run, moment):
+            slas.say_late(run, moment, block_run)
         step = go_on(run, moment, finished=block_run, taker=next_for)
         events.publish_run(run.pk)
+        if block_run.pool:  # others may have waited for its slots
+            events.publish_work()
         if step.taken is None and next_for is not None and run.status == RunStatus.RUNNING:
             return claim_next(next_for, moment, run=run)
         return step.taken
@@ -186,6 +191,7 @@ def time_out(run: PipelineRun, *, moment: datetime) -> bool:
 def start_at_once(run: PipelineRun, block_runs: Sequence[BlockRun], moment: datetime) -> None:
     """Make the new rows as if the run had just been started: its roots are born queued."""
     run.be_born_running(moment)
+    slas.set_deadlines(block_runs, moment)
     roots = [block_run for block_run in block_runs if block_run.pending == 0]
     for block_run in roots[: admission.first_slots(run)]:
         block_run.be_born_queued(moment)
@@ -224,6 +230,8 @@ def stop(run: PipelineRun, status: RunStatus, *, moment: datetime, reason: str, 
         if not run.move_to(status, completed_at=moment, reason=reason[:500], deadline_at=None):
             return False
         events.note(run, kind, moment, reason, by=by)
+        if slas.has_ended_late(run, moment):
+            slas.say_late(run, moment)
         events.publish_run(run.pk)
         make_room(run, moment)
     return True

@@ -9,6 +9,7 @@ from executors import registry
 from pipelines import catalog
 from pipelines.models import Pipeline, PipelineVersion
 from pipelines.refusal import Refusal
+from runs import pools, slas
 from runs.limits import NO_LIMITS, Limits
 from runs.models import BlockRun, PipelineRun
 from runs.readiness import PLAIN_RULES
@@ -61,6 +62,7 @@ def draft_run(
         **copied_settings(version, settings),
         **merged_variables(version, settings, variables, fields.get("event")),
     )
+    run.sla_at = slas.deadline_of(run)
     return Draft(run, plan_blocks(run, version, only_block=only_block, skip_sensors=skip_sensors))
 
 
@@ -130,6 +132,7 @@ def plan_blocks(
                 hint=f"Its blocks are: {names}.",
                 code="unknown_block",
             )
+    pools.check(entries)
     present = {entry["uuid"]: entry for entry in entries}
     return [
         BlockRun(
@@ -146,6 +149,8 @@ def plan_blocks(
             config={**entry, "skip_sensor": skip_sensors, "plain_below": has_plain_rules_below(entry, present)},
             executor=known_executor(entry["executor_type"]) if entry["executor_type"] else run.executor,
             timeout=timedelta(seconds=entry["timeout"]) if entry["timeout"] else None,
+            pool=entry.get("pool") or "",
+            pool_slots=entry.get("pool_slots", 1),
         )
         for position, entry in enumerate(entries)
     ]

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from runs import advancing, attempts, bell, events, lifecycle
+from runs import advancing, attempts, bell, events, lifecycle, slas
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
 
@@ -33,6 +33,7 @@ def due_timers(moment: datetime) -> datetime | None:
     moments = [
         waiting.values_list("next_attempt_at", flat=True).first(),
         deadlines.values_list("deadline_at", flat=True).first(),
+        slas.note_passed(moment),
     ]
     return min((found for found in moments if found), default=None)
 
