@@ -27,6 +27,7 @@ EXECUTOR_SECTIONS = {  # what the project's metadata.yaml says about an executor
     "gcp_cloud_run": "gcp_cloud_run_config",
     "azure_container_instance": "azure_container_instance_config",
 }
+FAN_OUT = ("data_loader", "transformer", "data_exporter", "custom")  # what may return items for others to run over
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
@@ -70,11 +71,19 @@ def read_block(entry: Fields, *, kind: str, pipeline_type: str, metadata: Mappin
         callbacks=tuple(entry.names("callback_blocks")),
         conditions=tuple(entry.names("conditional_blocks")),
         replicated_block=entry.text("replicated_block") or None,
-        dynamic=poking("dynamic").flag("dynamic"),
+        dynamic=dynamic(poking("dynamic"), type_),
         reduce_output=poking("reduce_output").flag("reduce_output"),
         secrets=tuple(sorted({*entry.names("secrets"), *secret_names(entry.data)})),
         unsupported=unsupported(type_, language, pipeline_type),
     )
+
+
+def dynamic(entry: Fields, kind: str) -> bool:
+    is_dynamic = entry.flag("dynamic")
+    if is_dynamic and kind not in FAN_OUT:
+        hint = f"Types that can be dynamic: {', '.join(FAN_OUT)}."
+        entry.fault(f"dynamic: a {kind} returns no items to fan out over.", "dynamic", hint)
+    return is_dynamic
 
 
 class Either:

@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from pipelines import variables
+from pipelines import inputs, variables
 from pipelines.decorators import DECORATORS
 
 _job: Mapping[str, Any] = {}
@@ -62,10 +62,12 @@ def get_variable(pipeline_uuid: str, block_uuid: str, variable_name: str = "outp
 
 
 def _output_named(upstream: Mapping[str, Any], name: str) -> Any:
-    for meta in upstream["outputs"]:
+    if ("item" in upstream or "members" in upstream) and name == "output_0":
+        return inputs.received(upstream)
+    for meta in upstream.get("outputs", ()):
         if meta["name"] == name:
             return variables.load(meta, unpickle=True)
-    names = ", ".join(meta["name"] for meta in upstream["outputs"]) or "no output"
+    names = ", ".join(meta["name"] for meta in upstream.get("outputs", ())) or "no output"
     raise NotAvailable(f"block {upstream['block']!r} has no output named {name!r}; it has {names}")
 
 

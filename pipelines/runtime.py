@@ -17,7 +17,9 @@ from pipelines import (
     compat,
     decorators,
     failures,
+    fanouts,
     formats,
+    inputs,
     previews,
     storage,
     typed_json,
@@ -97,11 +99,18 @@ def _run(job: Mapping[str, Any]) -> Result:
     value = formats.settled(_call_with_upstream(function, job, keywords))
     if block["type"] == "sensor":
         return _completed([]) if value else {"verdict": "not_yet", "outputs": [], "failure": None}
-    outputs = variables.store(value, job["output_url"])
+    if block.get("dynamic"):
+        fanout, outputs = fanouts.store(fanouts.checked(value, block["uuid"]), job["output_url"])
+        given = [*value]
+    else:
+        fanout, outputs = None, variables.store(value, job["output_url"])
+        given = [*value] if outputs[0]["container"] is not None else []
     tests = decorators.marked(namespace, "test") if job.get("run_tests", True) else []
     for test in tests:
-        if failure := _failure_of(test, outputs, value, keywords, job["project"]):
+        if failure := _failure_of(test, given, value, keywords, job["project"]):
             return _failed(failure, outputs)
+    if fanout is not None:
+        return {**_completed(outputs), "fanout": fanout}
     if job.get("cache_outputs") and not tests:  # a test may have changed the value since it was written
         variables.keep(outputs, value)
     return _completed(outputs)
@@ -139,8 +148,6 @@ def _refuse_what_would_go_wrong_unseen(block: Mapping[str, Any]) -> None:
     if conditions := block.get("conditions"):
         names = ", ".join(conditions)
         raise BlockError(f"block {block['uuid']} depends on conditions ({names}), which cannot be evaluated here yet")
-    if block.get("dynamic"):
-        raise BlockError(f"block {block['uuid']} is dynamic, and its items cannot be fanned out here yet")
     if callbacks := block.get("callbacks"):
         logging.getLogger(__name__).warning("the callbacks %s are not called here yet", ", ".join(callbacks))
 
@@ -158,49 +165,29 @@ def _decorated_function(block: Mapping[str, Any], namespace: Mapping[str, Any]) 
 
 def _call_with_upstream(function: decorators.Function, job: Mapping[str, Any], keywords: Mapping[str, Any]) -> Any:
     parameters = calls.takes(function)
-    upstream = _upstream(job)
+    upstream = inputs.entries(job)
     if (room := parameters.room) is not None and len(upstream) > room:
         # A sensor gives nothing, so a function need not take anything for it.
-        upstream = [(uuid, outputs) for uuid, outputs in upstream if outputs]
+        upstream = [entry for entry in upstream if not inputs.gives_nothing(entry)]
         if job["block"]["type"] == "sensor":
             upstream = upstream[:room]
         if len(upstream) > room:
-            raise calls.too_many(function, room, [uuid for uuid, _ in upstream])
+            raise calls.too_many(function, room, [entry["block"] for entry in upstream])
     named = calls.named_arguments(function, parameters, len(upstream), keywords)
-    return calls.call(function, [_received(uuid, outputs) for uuid, outputs in upstream], named)
-
-
-def _upstream(job: Mapping[str, Any]) -> list[tuple[str, Sequence[variables.Meta]]]:
-    """Upstream blocks in declared order, with their outputs.
-
-    Where a trigger rule lets the block run although an upstream block did not complete, that one's place holds no
-    output (the function gets None), so that the others keep theirs.
-    """
-    given = {upstream["block"]: upstream["outputs"] for upstream in job["upstream"]}
-    if job["block"].get("trigger_rule", "all_success") == "all_success":
-        return list(given.items())
-    return [(uuid, given.get(uuid, ())) for uuid in job["block"]["upstream"]]
-
-
-def _received(uuid: str, outputs: Sequence[variables.Meta]) -> Any:
-    try:
-        return variables.load_output(outputs, unpickle=True)
-    except FileNotFoundError as error:
-        raise BlockError(f"the output of block {uuid} is gone: {error.filename}; run that block again") from error
+    return calls.call(function, [inputs.received(entry) for entry in upstream], named)
 
 
 def _failure_of(
     test: decorators.Function,
-    outputs: Sequence[Mapping[str, Any]],
+    several: Sequence[Any],
     value: Any,
     keywords: Mapping[str, Any],
     project: str,
 ) -> failures.Failure | None:
-    """Call one @test function with the block's outputs; return its failure."""
+    """Call one @test function with the block's outputs (`several`, where it has more than one); return its failure."""
     try:
         parameters = calls.takes(test)
-        several = outputs[0]["container"] is not None and parameters.room != 1
-        values = [*value][: parameters.room] if several else [value][: parameters.room]
+        values = [*several][: parameters.room] if several and parameters.room != 1 else [value][: parameters.room]
         calls.call(test, values, calls.named_arguments(test, parameters, len(values), keywords))
     except BaseException as error:
         failure = failures.from_exception(error, project)

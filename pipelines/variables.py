@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from pipelines import formats, previews, storage
+from pipelines import fanouts, formats, previews, storage
 
 Meta = dict[str, Any]
 
@@ -33,6 +33,8 @@ def load(meta: Mapping[str, Any], *, unpickle: bool = False) -> Any:
     """
     if meta["url"] in _kept:
         return _copy(meta, unpickle=unpickle)
+    if meta["type"] == fanouts.TYPE:
+        return fanouts.all_items(meta["url"], unpickle=unpickle)
     return formats.read(meta["type"], meta["url"], unpickle=unpickle)
 
 

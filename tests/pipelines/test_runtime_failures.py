@@ -188,7 +188,6 @@ def test_a_block_has_one_function_of_its_type(shop: BlockProject, code: str, mes
             {"conditions": ["on_workdays", "sunny"]},
             "block load depends on conditions (on_workdays, sunny), which cannot be evaluated here yet",
         ),
-        ({"dynamic": True}, "block load is dynamic, and its items cannot be fanned out here yet"),
         (
             {"project": "/nowhere/at/all"},
             "the project folder /nowhere/at/all cannot be entered: No such file or directory",
