@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 from orchestrator_site.health import SystemView, healthz, readyz
 from orchestrator_site.token_resource import TokenViewSet
 from pipelines.viewsets import NUMBER, PIPELINE_UUID, PipelineViewSet
+from runs.pool_resource import PoolViewSet
 from runs.viewsets import BlockRunViewSet, PipelineRunViewSet, RunsOfPipelineViewSet
 from schedules.backfilling.backfill_viewsets import BackfillViewSet
 from schedules.days.calendar_viewsets import CalendarViewSet, MaintenanceWindowViewSet
@@ -70,6 +71,7 @@ router.register("maintenance_windows", MaintenanceWindowViewSet, "maintenance_wi
 router.register("occurrences", OccurrenceViewSet, "occurrences")
 router.register("pipeline_runs", PipelineRunViewSet, "pipeline_runs")
 router.register("block_runs", BlockRunViewSet, "block_runs")
+router.register("pools", PoolViewSet, "pools")
 router.register("tokens", TokenViewSet, "tokens")
 
 MAGE = rf"^api/pipeline_schedules/(?P<schedule_id>{NUMBER})"

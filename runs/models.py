@@ -391,6 +391,12 @@ class PoolQuerySet(models.QuerySet["Pool"]):
         used = running.order_by().values("pool").annotate(sum=Sum("pool_slots")).values("sum")
         return self.annotate(used=Coalesce(Subquery(used), 0))
 
+    def with_queued(self) -> Self:
+        """Each with the number of block runs that wait for a place in it or for a worker, `queued`."""
+        waiting = BlockRun.objects.filter(status=BlockStatus.QUEUED, pool=OuterRef("name")).order_by()
+        counted = waiting.values("pool").annotate(count=Count("id")).values("count")
+        return self.annotate(queued=Coalesce(Subquery(counted), 0))
+
 
 class Pool(models.Model):
     """A named number of slots that blocks of any run take while they run, some more than one."""

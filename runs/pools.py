@@ -8,6 +8,7 @@ from django.db.models import Sum
 
 from pipelines.graph import nearest
 from pipelines.refusal import Refusal
+from runs import events
 from runs.models import BlockRun, Pool
 from runs.states import BlockStatus
 
@@ -21,6 +22,15 @@ def has_room(block_run: BlockRun) -> bool:
 def used(name: str) -> int:
     running = BlockRun.objects.filter(pool=name, status=BlockStatus.RUNNING)
     return running.order_by().aggregate(sum=Sum("pool_slots"))["sum"] or 0
+
+
+def ring() -> None:
+    """Have workers look again: there may be room."""
+    events.publish_work()
+
+
+def unfinished_in(name: str) -> int:
+    return BlockRun.objects.unfinished().filter(pool=name).count()
 
 
 def why_full(block_run: BlockRun) -> str:

@@ -1,0 +1,94 @@
+"""The admin site: what happened can be looked at and not changed; pools can be looked after."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from pipelines.admin import ReadOnlyAdmin
+from runs.models import Attempt, BlockRun, Event, PipelineRun, Pool, Worker
+
+
+@admin.register(PipelineRun)
+class PipelineRunAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "pipeline",
+        "status",
+        "origin",
+        "trigger_name",
+        "execution_date",
+        "started_at",
+        "completed_at",
+    )
+    list_select_related = ("pipeline",)
+    list_filter = ("status", "origin", "passed_sla", "is_kept")
+    search_fields = ("=id", "pipeline__uuid", "trigger_name")
+    date_hierarchy = None  # counting every run of every day takes long
+    show_full_result_count = False
+    raw_id_fields = ("parent_block_run",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PipelineRun]:
+        return super().get_queryset(request).defer("event", "variables")
+
+
+@admin.register(BlockRun)
+class BlockRunAdmin(ReadOnlyAdmin):
+    list_display = ("id", "block_uuid", "role", "pipeline_run", "status", "attempt", "started_at", "completed_at")
+    list_filter = ("status", "role", "type")
+    search_fields = ("=id", "=pipeline_run__id", "block_uuid")
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BlockRun]:
+        return super().get_queryset(request).select_related("pipeline_run").defer("config", "output", "fanout")
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ReadOnlyAdmin):
+    list_display = ("block_run", "number", "ended_as", "host", "started_at", "ended_at")
+    list_select_related = ("block_run",)
+    list_filter = ("ended_as",)
+    search_fields = ("=block_run__id", "host")
+    show_full_result_count = False
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ("happened_at", "kind", "pipeline_run", "message")
+    list_select_related = ("pipeline_run",)
+    list_filter = ("kind",)
+    search_fields = ("=pipeline_run__id", "message")
+    show_full_result_count = False
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = ("id", "kind", "host", "pid", "started_at", "seen_at", "lease_until", "stopped_at")
+    list_filter = ("kind", ("stopped_at", admin.EmptyFieldListFilter))
+    search_fields = ("host", "=pid")
+
+
+@admin.register(Pool)
+class PoolAdmin(admin.ModelAdmin[Pool]):
+    """A pool of the project's file is changed there."""
+
+    list_display = ("name", "slots", "used", "from_file", "description")
+    search_fields = ("name",)
+    readonly_fields = ("from_file",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Pool]:
+        return super().get_queryset(request).with_use()  # type: ignore[attr-defined,no-any-return]
+
+    @admin.display(description="slots in use")
+    def used(self, pool: Any) -> int:
+        return int(pool.used)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Pool | None = None) -> tuple[str, ...]:
+        return ("name", "from_file") if obj else ("from_file",)  # blocks name it
+
+    def has_change_permission(self, request: HttpRequest, obj: Pool | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not (obj and obj.from_file)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Pool | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj and obj.from_file)
