@@ -133,7 +133,7 @@ SELF_FENCE_SECONDS = 14
 KILL_GRACE_SECONDS = 10
 DRAIN_SECONDS = envnumber("DRAIN_SECONDS", 30, low=0, high=3600)
 LOST_WORKER_ATTEMPTS = 3
-LOG_CAP_BYTES = 100 * 1024 * 1024
+LOG_CAP_BYTES = int(envnumber("LOG_CAP_MB", 100, low=0.01, high=100_000) * 1024 * 1024)  # of one attempt at a block
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

@@ -18,6 +18,12 @@ FLUSH_SECONDS = 0.1
 LOOK_SECONDS = 1.0
 
 
+def tell_of_lost_lines(block_run: BlockRun, log: Writer, moment: datetime) -> None:
+    """Leave an event where a log could not be written: the outcome is the block's own all the same."""
+    message = f"the log of {block_run.block_uuid} is not whole: {log.trouble}"
+    events.note(block_run.pipeline_run, "log_lost", moment, message, block_run=block_run, attempt=block_run.attempt)
+
+
 class BlockHost:
     """Implements `executors.base.Host` for a claimed block run. `clock` is the edge's; `draining` says to give back."""
 

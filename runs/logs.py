@@ -1,29 +1,33 @@
 """Logs of block runs: one file of JSON lines per attempt, appended by the worker, read by offset.
 
 A line is {"t": ISO 8601 UTC, "s": "stdout" | "stderr" | "log" | "system", "l": level, "m": text}. Its offset is its
-first byte's place in the file, so a reader goes on exactly where it stopped.
+first byte's place in the log, so a reader goes on exactly where it stopped. Of a log over its cap the beginning and
+the newest bytes are kept (`runs.log_segments`); a reader who comes to the gap is told what is missing.
 """
 
 import contextlib
 import json
 import logging
-from collections import deque
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.conf import settings
 
+from runs.log_segments import Rotation, Segment, end_of, found
 from runs.masking import mask_text
 from runs.models import BlockRun
 
 logger = logging.getLogger(__name__)
 MAX_LINE = 64 * 1024
-HEAD_SHARE = 0.9  # of the cap; of the rest, the tail that is kept has at most
-TAIL_BYTES = 1024 * 1024
+HEAD_SHARE = 0.1  # of the cap; the rest is for the newest lines
 GOES_ON = " … (line goes on)"
+TRIES = 5  # to open a segment that the writer may just be removing
+TRY_DISK_AGAIN = 30.0  # seconds
+UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
 def path(run_id: int, block_run_id: int, attempt: int) -> Path:
@@ -42,34 +46,64 @@ class Page:
 def read(block_run: BlockRun, attempt: int | None = None, *, offset: int = 0, limit: int = 65536) -> Page:
     """Return whole lines from `offset`, about `limit` bytes of them. A file not there yet is an empty one.
 
-    Each line has its offset as "o". An offset beyond the end gives nothing (more may come).
+    Each line has its offset as "o". An offset beyond the end gives nothing (more may come). Where the log goes on
+    only further out, because what was between was left out, the first line says how much.
     """
-    file_path = path(block_run.pipeline_run_id, block_run.pk, attempt or block_run.attempt)
-    try:
-        with open(file_path, "rb") as file:
-            size = file.seek(0, 2)
-            if offset >= size:
-                return Page([], offset, True)
-            file.seek(offset)
-            data = file.read(limit)
-            if b"\n" not in data:
-                data += file.readline(MAX_LINE * 8)
-    except FileNotFoundError:
+    first = path(block_run.pipeline_run_id, block_run.pk, attempt or block_run.attempt)
+    for _ in range(TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            return read_from([part for part in found(first) if part.end > offset], offset, limit)
+    return Page([], offset, True)
+
+
+def read_from(parts: list[Segment], offset: int, limit: int) -> Page:
+    """Read the first of the parts, all of which end behind `offset`."""
+    if not parts:
         return Page([], offset, True)
-    lines = []
-    position = offset
+    part, is_last = parts[0], len(parts) == 1
+    begin = max(offset, part.start)
+    with open(part.path, "rb") as file:
+        size = part.start + file.seek(0, 2)
+        file.seek(begin - part.start)
+        data = file.read(limit)
+        if b"\n" not in data:
+            data += file.readline(MAX_LINE * 8)
+    lines = list(parsed(data, begin))
+    position = begin + data.rfind(b"\n") + 1
+    if position == begin and not is_last:
+        position = size  # torn for good: the log goes on in the next part
+    if begin > offset and lines:
+        lines.insert(0, gap(offset, begin, lines[0]["t"]))
+    return Page(lines, position, is_last and (position >= size or position == begin))
+
+
+def parsed(data: bytes, offset: int) -> Iterator[dict[str, Any]]:
     for raw in data.split(b"\n")[:-1]:
         with contextlib.suppress(ValueError, TypeError):  # a torn line, or junk after a crash of the host
-            lines.append({"o": position, **json.loads(raw)})
-        position += len(raw) + 1
-    return Page(lines, position, position >= size or position == offset)
+            yield {"o": offset, **json.loads(raw)}
+        offset += len(raw) + 1
+
+
+def gap(offset: int, end: int, time: str) -> dict[str, Any]:
+    """The line that stands for what was left out."""
+    size, unit = float(end - offset), 0
+    while size >= 1000 and unit < len(UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    amount = f"{size:.3g} {UNITS[unit]}"
+    text = f"… {amount} left out here: of a long log its beginning and its newest lines are kept …"
+    return {"o": offset, "t": time, "s": "system", "l": "WARNING", "m": text}
+
+
+def size(block_run: BlockRun, attempt: int) -> int:
+    """Return how long the log has become, with what was left out of it."""
+    return end_of(path(block_run.pipeline_run_id, block_run.pk, attempt))
 
 
 def attempts(block_run: BlockRun) -> list[int]:
     """Return the attempts that have a log, in order."""
     folder = path(block_run.pipeline_run_id, block_run.pk, 1).parent
-    found = (name.name.split(".")[1] for name in folder.glob(f"{block_run.pk}.*.jsonl"))
-    return sorted(int(number) for number in found if number.isdigit())
+    numbers = (name.name.split(".")[1] for name in folder.glob(f"{block_run.pk}.*.jsonl"))
+    return sorted(int(number) for number in numbers if number.isdigit())
 
 
 class Writer:
@@ -84,25 +118,20 @@ class Writer:
         self.masked = masked
         self.partial: dict[str, bytes] = {}
         self.size = 0
-        self.dropped = 0
-        self.tail: deque[bytes] = deque()
-        self.tail_bytes = 0
-        self.head_limit = settings.LOG_CAP_BYTES * HEAD_SHARE
-        self.tail_limit = min(TAIL_BYTES, settings.LOG_CAP_BYTES * (1 - HEAD_SHARE))
-        self.is_over_cap = False
-        self.file: BinaryIO | None = None
+        self.trouble = ""  # why lines were lost, once some were
+        self.lost = 0  # lines since the disk failed
+        self.try_again_at = 0.0
         self.is_dirty = False
-        try:
-            self.open()
-        except OSError as error:
-            self.give_up(error)
+        self.rotation: Rotation | None = None
+        self.open()
 
     def open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = open(self.path, "ab", buffering=128 * 1024)  # noqa: SIM115  # closed by close()
-        self.size = self.file.tell()
-        if self.size and last_byte(self.path) != b"\n":  # torn when the disk was full
-            self.put(b"\n")
+        head = int(settings.LOG_CAP_BYTES * HEAD_SHARE)
+        try:
+            self.rotation = Rotation(self.path, head=head, tail=settings.LOG_CAP_BYTES - head)
+            self.size, self.is_dirty = self.rotation.size, self.rotation.was_torn
+        except OSError as error:
+            self.give_up(error)
 
     def output(self, stream: str, data: bytes) -> None:
         """Take raw output; a line is written when its newline has come, in pieces when it is too long."""
@@ -131,12 +160,7 @@ class Writer:
         self.append(stream, level, text[:MAX_LINE], more=more)
 
     def append(self, stream: str, level: str, text: str, more: str = "") -> None:
-        line = self.line(stream, level, mask_text(text, self.masked) + more)
-        self.is_over_cap = self.is_over_cap or self.size + len(line) > self.head_limit
-        if self.is_over_cap:
-            self.keep_in_tail(line)
-        else:
-            self.put(line)
+        self.put(self.line(stream, level, mask_text(text, self.masked) + more))
 
     def line(self, stream: str, level: str, text: str) -> bytes:
         stamp = self.clock().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -144,61 +168,57 @@ class Writer:
         return line.encode("utf-8", "replace") + b"\n"
 
     def put(self, line: bytes) -> None:
-        if self.file is None:
+        if self.rotation is None and not self.is_back():
+            self.lost += 1
             return
+        assert self.rotation is not None
         try:
-            self.file.write(line)
+            self.rotation.write(line)
         except OSError as error:
+            self.lost += 1
             self.give_up(error)
             return
-        self.size += len(line)
+        self.size = self.rotation.size
         self.is_dirty = True
 
-    def keep_in_tail(self, line: bytes) -> None:
-        self.tail.append(line)
-        self.tail_bytes += len(line)
-        while self.tail_bytes > self.tail_limit:
-            self.tail_bytes -= len(self.tail.popleft())
-            self.dropped += 1
+    def is_back(self) -> bool:
+        """Try the disk again now and then; say in the log what is missing, once it can be said."""
+        if time.monotonic() < self.try_again_at:
+            return False
+        self.open()
+        if self.rotation is not None:
+            lost, self.lost = self.lost, 0
+            self.put(self.line("system", "WARNING", f"{lost} or more lines are missing here: {self.trouble}"))
+        return self.rotation is not None
 
     def flush(self) -> bool:
         """Make what was written readable; tell whether there was anything new."""
-        if not self.is_dirty or self.file is None:
+        if not self.is_dirty or self.rotation is None:
             return False
         self.is_dirty = False
         try:
-            self.file.flush()
+            self.rotation.flush()
         except OSError as error:
             self.give_up(error)
         return True
 
     def give_up(self, error: OSError) -> None:
-        """The disk is full or gone: the block goes on without its log."""
-        logger.warning("the log %s cannot be written, its block goes on without: %s", self.path, error.strerror)
-        file, self.file = self.file, None
-        if file is not None:
-            with contextlib.suppress(OSError):
-                file.raw.close() if hasattr(file, "raw") else file.close()
+        """The disk is full or gone: the block goes on without its log, which is said once."""
+        reason = error.strerror or str(error)
+        if not self.trouble:
+            logger.warning("the log %s cannot be written, its block goes on without: %s", self.path, reason)
+        self.trouble, self.try_again_at = reason, time.monotonic() + TRY_DISK_AGAIN
+        rotation, self.rotation = self.rotation, None
+        if rotation is not None:
+            rotation.abandon()
 
     def close(self) -> None:
-        """Write what is still held back: unfinished lines, and the tail of a log over its cap."""
+        """Write what is still held back: unfinished lines."""
         for stream, rest in list(self.partial.items()):
             self.append(stream, "INFO", rest.decode("utf-8", "replace"))
         self.partial.clear()
-        if self.dropped:
-            message = f"the log is larger than its limit: {self.dropped} lines are left out here"
-            self.put(self.line("system", "WARNING", message))
-        for line in self.tail:
-            self.put(line)
-        self.tail.clear()
-        if self.file is not None:
+        if self.rotation is not None:
             try:
-                self.file.close()
+                self.rotation.close()
             except OSError as error:
                 self.give_up(error)
-
-
-def last_byte(file_path: Path) -> bytes:
-    with open(file_path, "rb") as file:
-        file.seek(-1, 2)
-        return file.read()

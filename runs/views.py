@@ -178,8 +178,7 @@ def log_of(block_run: BlockRun, wanted: str | None) -> dict[str, Any]:
     """Say which attempt's log to show and from which byte: a long one from near its end."""
     written = logs.attempts(block_run)
     attempt = int(wanted) if wanted and wanted.isdecimal() and int(wanted) in written else block_run.attempt
-    file = logs.path(block_run.pipeline_run_id, block_run.pk, attempt)
-    size = file.stat().st_size if file.exists() else 0
+    size = logs.size(block_run, attempt)
     return {
         "attempt": attempt,
         "attempts": sorted({*written, block_run.attempt}),

@@ -45,7 +45,7 @@ from runs.why_serializers import ExplanationSerializer
 
 LOG_BYTES = 64 * 1024
 MOST_LOG_BYTES = 1024 * 1024
-LARGEST_LOG = 10**12  # bytes: file systems know no offset much further out
+LARGEST_LOG = 10**15  # bytes: what a block that never ends may have said in years
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key gives the same run. 1 to 255 characters."
 )

@@ -15,7 +15,7 @@ from executors.base import Executor, Failure, Outcome, Verdict, Work
 from executors.supervisor import ForkServerGone
 from pipelines.refusal import Refusal
 from runs import events, jobs, lifecycle, logs, recovery, workers
-from runs.hosting import BlockHost
+from runs.hosting import BlockHost, tell_of_lost_lines
 from runs.masking import mask_outcome, maskable
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
 
@@ -111,6 +111,8 @@ class WorkerProcess:
             return None
         finally:
             log.close()
+        if log.trouble:
+            persist(lambda: tell_of_lost_lines(block_run, log, self.clock()))
         if outcome is None:  # it goes on elsewhere and reports by itself
             return None
         if outcome.exit == -signal.SIGTERM and outcome.verdict is Verdict.FAILED and self.stops_now():

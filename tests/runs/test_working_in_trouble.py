@@ -186,3 +186,15 @@ def test_the_database_away_for_good_is_told_to_the_caller(place: Place, monkeypa
         working.persist(away)
 
     assert 2 <= len(tries) <= 4
+
+
+def test_a_log_that_cannot_be_written_leaves_the_outcome_and_is_told_once(place: Place, settings: Any) -> None:
+    (place.folder / "no_folder").touch()
+    settings.LOGS_URL = str(place.folder / "no_folder")
+
+    run = place.run("chain")
+
+    assert run.status == RunStatus.COMPLETED
+    assert sorted(run.events.filter(kind="log_lost").values_list("message", flat=True)) == [
+        f"the log of {uuid} is not whole: Not a directory" for uuid in ("double", "numbers", "total")
+    ]
