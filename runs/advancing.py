@@ -115,7 +115,7 @@ def queue_ready(
     """Queue the blocks that wait for nothing more, as far as there are slots."""
     ready = run.block_runs.filter(status=BlockStatus.INITIAL, pending=0).order_by("priority", "position")
     if taker is None:
-        ready = ready.only("pk")
+        ready = ready.only("pk", "pipeline_run")  # the manager looks at the latter for each row
     rows = list(ready[: admission.free_slots(run, one_was_freed=one_was_freed)])
     taken = rows.pop(0) if rows and taker is not None and take(rows[0], taker, moment) else None
     if not rows:

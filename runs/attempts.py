@@ -1,11 +1,12 @@
 """How an attempt at a block ends: completed, failed, to be tried again, to be looked at again. Under the run's lock."""
 
 from collections.abc import Mapping
+from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 
 from executors.base import Outcome, Verdict
-from runs import events
+from runs import events, history
 from runs.models import BlockRun, PipelineRun
 from runs.retries import delay_before_next
 from runs.states import BlockStatus
@@ -14,26 +15,33 @@ from runs.states import BlockStatus
 def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: datetime) -> bool:
     """Move the block run as its outcome says; False when this attempt may not write any more."""
     metrics = {**outcome.usage, **({"exit": outcome.exit} if outcome.exit else {})}
+    ended: dict[str, Any] = {"completed_at": moment, "metrics": metrics, "external_id": block_run.external_id}
     match outcome.verdict:
         case Verdict.COMPLETED:
             output = outcome.result.get("outputs", [])
-            return block_run.move_to(
-                BlockStatus.COMPLETED, completed_at=moment, output=output, metrics=metrics, error={}, reason=""
-            )
+            return block_run.move_to(BlockStatus.COMPLETED, output=output, error={}, reason="", **ended)
         case Verdict.NOT_YET:
             return poke_later(run, block_run, metrics, moment)
         case Verdict.CONDITION_FAILED:
-            return block_run.move_to(BlockStatus.CONDITION_FAILED, completed_at=moment, metrics=metrics)
+            return block_run.move_to(BlockStatus.CONDITION_FAILED, **ended)
         case Verdict.CANCELLED:
-            return block_run.move_to(BlockStatus.CANCELLED, completed_at=moment, metrics=metrics)
+            return block_run.move_to(BlockStatus.CANCELLED, **ended)
         case Verdict.HANDED_BACK:
-            moved = block_run.move_to(BlockStatus.QUEUED, next_attempt=True, worker_id=None, queued_at=moment)
-            events.publish_work()
-            return moved
+            return hand_back(run, block_run, metrics, moment)
         case Verdict.FENCED:
             return False
         case _:
             return fail_or_retry(run, block_run, outcome, metrics, moment)
+
+
+def hand_back(run: PipelineRun, block_run: BlockRun, metrics: dict[str, Any], moment: datetime) -> bool:
+    """A worker that stops gives back what it could not finish: somebody else shall have it, no retry charged."""
+    was = copy(block_run)
+    moved = block_run.move_to(BlockStatus.QUEUED, next_attempt=True, worker_id=None, queued_at=moment)
+    if moved:
+        history.keep([was], moment, run_attempt=run.attempt, ended_as=history.HANDED_BACK, metrics=metrics)
+    events.publish_work()
+    return moved
 
 
 def poke_later(run: PipelineRun, block_run: BlockRun, metrics: dict[str, Any], moment: datetime) -> bool:
@@ -68,7 +76,7 @@ def fail_or_retry(
     if delay is None:
         return fail(run, block_run, error, metrics, moment)
     message = f"{block_run.block_uuid}: {error['type']}: {error['message']}"
-    failed_attempt = block_run.attempt
+    was = copy(block_run)
     moved = block_run.move_to(
         BlockStatus.WAITING,
         next_attempt=True,
@@ -77,10 +85,12 @@ def fail_or_retry(
         retries=block_run.retries + 1,
         metrics=metrics,
         error=error,
-        reason=f"attempt {failed_attempt} failed; tries again",
+        reason=f"attempt {was.attempt} failed; tries again",
     )
     if moved:
-        events.note(run, "retry", moment, message, block_run=block_run, attempt=failed_attempt, error=error)
+        how: dict[str, Any] = {"ended_as": history.FAILED, "metrics": metrics, "error": error, "reason": ""}
+        history.keep([was], moment, run_attempt=run.attempt, **how)
+        events.note(run, "retry", moment, message, block_run=block_run, attempt=was.attempt, error=error)
         events.publish_timer()
     return moved
 
@@ -88,7 +98,13 @@ def fail_or_retry(
 def fail(
     run: PipelineRun, block_run: BlockRun, error: Mapping[str, str], metrics: dict[str, Any], moment: datetime
 ) -> bool:
-    moved = block_run.move_to(BlockStatus.FAILED, completed_at=moment, error=dict(error), metrics=metrics, reason="")
+    fields: dict[str, Any] = {
+        "error": dict(error),
+        "metrics": metrics,
+        "external_id": block_run.external_id,
+        "reason": "",
+    }
+    moved = block_run.move_to(BlockStatus.FAILED, completed_at=moment, **fields)
     if moved:
         message = f"{block_run.block_uuid}: {error['type']}: {error['message']}"
         events.note(run, "block_failed", moment, message, block_run=block_run, attempt=block_run.attempt)

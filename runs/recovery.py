@@ -1,12 +1,14 @@
 """Finding what was lost and setting it going again: the second look that makes a lost hint or worker harmless."""
 
+from copy import copy
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from runs import advancing, attempts, bell, events, lifecycle, slas
+from runs import advancing, attempts, bell, events, history, lifecycle, slas
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
 
@@ -55,18 +57,21 @@ def take_back(block_run: BlockRun, moment: datetime) -> bool:
             if moved:
                 lifecycle.go_on(run, moment, finished=block_run)
         else:
-            moved = block_run.move_to(
-                BlockStatus.QUEUED,
-                next_attempt=True,
-                worker_id=None,
-                queued_at=moment,
-                losses=losses,
-                reason="its worker was lost; taken up again",
-            )
-            events.publish_work()
+            moved = queue_again(run, block_run, losses, moment)
         if moved:
             events.note(run, "worker_lost", moment, block_run.block_uuid, block_run=block_run, losses=losses)
             events.publish_run(run.pk)
+    return moved
+
+
+def queue_again(run: PipelineRun, block_run: BlockRun, losses: int, moment: datetime) -> bool:
+    was = copy(block_run)
+    fields: dict[str, Any] = {"worker_id": None, "queued_at": moment, "losses": losses}
+    reason = "its worker was lost; taken up again"
+    moved = block_run.move_to(BlockStatus.QUEUED, next_attempt=True, reason=reason, **fields)
+    if moved:
+        history.keep([was], moment, run_attempt=run.attempt, ended_as=history.LOST, reason="its worker was lost")
+    events.publish_work()
     return moved
 
 

@@ -1,10 +1,8 @@
 """Running again what has failed or was cancelled."""
 
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
-from django.db.models import F
 
 from pipelines.refusal import Refusal
 from runs import events
@@ -12,22 +10,8 @@ from runs.admission import Door, NotAdmitted
 from runs.advancing import lock, queue_ready, settle_all
 from runs.lifecycle import cancel_for
 from runs.models import PipelineRun
+from runs.setting_back import set_back
 from runs.states import BlockStatus, RunStatus
-
-FRESH: dict[str, Any] = {
-    "retries": 0,
-    "losses": 0,
-    "pokes": 0,
-    "queued_at": None,
-    "started_at": None,
-    "first_started_at": None,
-    "completed_at": None,
-    "next_attempt_at": None,
-    "output": [],
-    "metrics": {},
-    "error": {},
-    "reason": "",
-}
 
 
 def retry(
@@ -46,10 +30,7 @@ def retry(
             raise NotAdmitted(f"Run {run.pk} cannot start again", gate)
         cancel_for(run, gate, moment)
         chosen = blocks_to_repeat(run, from_block, incomplete)
-        for status in BlockStatus:
-            if status not in (BlockStatus.INITIAL, BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING):
-                again = run.block_runs.filter(block_uuid__in=chosen)
-                again.move_to(status, BlockStatus.INITIAL, attempt=F("attempt") + 1, **FRESH)
+        set_back(run, [row for row in run.block_runs.all() if row.block_uuid in chosen], moment)
         deadline = moment + run.timeout if run.timeout else None
         fields = {"attempt": run.attempt + 1, "started_at": moment, "completed_at": None, "deadline_at": deadline}
         if not run.move_to(RunStatus.RUNNING, reason="", **fields):

@@ -113,6 +113,28 @@ class BlockRunDetailSerializer(BlockRunSerializer):
     metrics = JSONObject(read_only=True)
 
 
+class AttemptSerializer(StrictSerializer):
+    """One attempt at a block. `ended_as` is empty while it goes on; `run_attempt` is the attempt of the whole run."""
+
+    number = serializers.IntegerField(read_only=True)
+    run_attempt = serializers.IntegerField(read_only=True)
+    ended_as = serializers.CharField(read_only=True)
+    queued_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    started_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    ended_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    duration = serializers.FloatField(read_only=True, allow_null=True)
+    executor_type = serializers.CharField(source="executor", read_only=True)
+    external_id = serializers.CharField(read_only=True)
+    host = serializers.CharField(read_only=True)
+    metrics = JSONObject(read_only=True)
+    error = JSONObject(read_only=True)
+    reason = serializers.CharField(read_only=True)
+
+
+class AttemptsSerializer(StrictSerializer):
+    results = AttemptSerializer(many=True, read_only=True)
+
+
 class PipelineRunDetailSerializer(PipelineRunSerializer):
     """With its block runs in topological order, and the settings it carries."""
 

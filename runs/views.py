@@ -16,6 +16,7 @@ from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import lifecycle, logs, overview, repeating
 from runs.forms import RunFilter
+from runs.history import all_attempts
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
 from runs.why import why
@@ -62,6 +63,7 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "chosen_uuid": chosen.block_uuid if chosen else "",
         "why": None if run.is_finished else why(run, now),
         "log": log_of(chosen, request.GET.get("attempt")) if chosen else None,
+        "attempts": all_attempts(chosen, run.attempt)[::-1] if chosen and chosen.attempt > 1 else [],
         "can_cancel": not run.is_finished,
         "can_retry": run.status in (RunStatus.FAILED, RunStatus.CANCELLED),
         "now": now,
@@ -177,7 +179,8 @@ def chosen_block(block_runs: Sequence[BlockRun], uuid: str | None) -> BlockRun |
 def log_of(block_run: BlockRun, wanted: str | None) -> dict[str, Any]:
     """Say which attempt's log to show and from which byte: a long one from near its end."""
     written = logs.attempts(block_run)
-    attempt = int(wanted) if wanted and wanted.isdecimal() and int(wanted) in written else block_run.attempt
+    latest = written[-1] if written and block_run.is_finished else block_run.attempt  # one marked by hand wrote none
+    attempt = int(wanted) if wanted and wanted.isdecimal() and int(wanted) in written else latest
     size = logs.size(block_run, attempt)
     return {
         "attempt": attempt,

@@ -22,11 +22,12 @@ from pipelines import catalog
 from pipelines.filters import choice, instant, number, read_number, text
 from pipelines.refusal import Refusal
 from pipelines.viewsets import Resource
-from runs import lifecycle, logs, repeating
+from runs import history, lifecycle, logs, repeating
 from runs.models import BlockRun, Origin, PipelineRun
 from runs.repeats import start_once
 from runs.run_log import read_run_log
 from runs.serializers import (
+    AttemptsSerializer,
     BlockLogSerializer,
     BlockRunDetailSerializer,
     BlockRunSerializer,
@@ -218,6 +219,14 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource
         """What the block returned: type, size and a preview of each output."""
         outputs = self.get_object().output
         return Response(OutputsSerializer({"results": outputs}).data)
+
+    @extend_schema(responses=AttemptsSerializer, filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def attempts(self, request: Request, pk: str) -> Response:
+        """Every attempt at the block in order, the latest included."""
+        block_run: BlockRun = self.get_object()
+        told = history.all_attempts(block_run, block_run.pipeline_run.attempt)
+        return Response(AttemptsSerializer({"results": told}).data)
 
     def get_renderers(self) -> list[BaseRenderer]:
         return log_renderers(self)

@@ -39,6 +39,9 @@ STATES = {
     "cancelled": Look("off", "ban", "cancelled"),
     "upstream_failed": Look("upstream", "arrow-up", "upstream failed"),
     "condition_failed": Look("off", "player-skip-forward", "condition not met"),
+    # attempts
+    "lost": Look("bad", "zzz", "lost with its worker"),
+    "handed_back": Look("off", "corner-up-left", "handed back"),
     # occurrences
     "started": Look("good", "player-play", "started"),
     "missing": Look("idle", "circle-dashed", "missing"),
