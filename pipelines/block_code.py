@@ -1,5 +1,6 @@
 """A block's file as a module: found, compiled under its real path, with the decorators in its globals."""
 
+import linecache
 import os
 import sys
 from collections.abc import Sequence
@@ -25,14 +26,18 @@ def enter(project: str) -> None:
         sys.meta_path.insert(0, _finder)
 
 
-def execute(project: str, file: str) -> dict[str, Any]:
-    """Run a block's file and return its globals. `file` is relative to the project.
+def execute(project: str, file: str, text: str | None = None) -> dict[str, Any]:
+    """Run a block's code and return its globals: `text`, or what is in `file` (relative to the project) by now.
 
-    Raises OSError when the file can't be read, SyntaxError, and whatever the file itself raises.
+    Raises OSError when the file can't be read, SyntaxError, and whatever the code itself raises.
     """
     path = os.path.join(project, file)
-    with open(path, "rb") as stream:
-        code = compile(stream.read(), path, "exec", dont_inherit=True)
+    if text is None:
+        with open(path, "rb") as stream:
+            code = compile(stream.read(), path, "exec", dont_inherit=True)
+    else:
+        show_lines_of(path, text)
+        code = compile(text, path, "exec", dont_inherit=True)
     module = ModuleType(_module_name(file, path))
     module.__file__ = path
     module.__package__ = module.__name__.rpartition(".")[0]
@@ -42,6 +47,11 @@ def execute(project: str, file: str) -> dict[str, Any]:
     sys.modules[module.__name__] = module
     exec(code, namespace)  # noqa: S102 - this is what a block's process is for
     return namespace
+
+
+def show_lines_of(path: str, text: str) -> None:
+    """Have tracebacks and `inspect` show this text as the file's, whatever the file holds by now."""
+    linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)  # None: never looked up again
 
 
 def _module_name(file: str, path: str) -> str:

@@ -53,8 +53,11 @@ on_failure = _decorator("on_failure")
 on_cancelled = _decorator("on_cancelled")
 
 
-def callback(outcome: str | Function = "success", /) -> Any:
-    """Mark a function to call after the block: `@callback('success'|'failure'|'cancelled')`; bare means success."""
+def callback(outcome: str | Function = "success", /, *, fetch_inputs: bool = True) -> Any:
+    """Mark a function to call after the block: `@callback('success'|'failure'|'cancelled')`; bare means success.
+
+    `fetch_inputs` is Mage's, and changes nothing here: an input is read when it is asked for.
+    """
     if callable(outcome):
         return _record("on_success", outcome, sys._getframe(1).f_globals)
     if outcome not in OUTCOMES:

@@ -3,18 +3,18 @@
 It works in a block's own process, forked from a process that has imported this module: keep what it imports small.
 """
 
-import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from pipelines import (
     block_code,
+    callbacks,
     calls,
     compat,
+    conditions,
     decorators,
     failures,
     fanouts,
@@ -26,6 +26,7 @@ from pipelines import (
     variables,
 )
 from pipelines.failures import BlockError
+from pipelines.keywords import keyword_arguments
 
 Result = dict[str, Any]
 
@@ -38,24 +39,32 @@ if 'custom' not in globals():
 def work(*args, **kwargs):
     return {'rows': [1]}
 """
-MOMENTS = (
-    "execution_date",
-    "interval_start_datetime",
-    "interval_end_datetime",
-    "interval_start_datetime_previous",
-)
 
 
 def run_block(job: Mapping[str, Any]) -> Result:
     """Run the block of `job` once and say what became of it.
 
-    Returns {"verdict": "completed" | "failed" | "not_yet", "outputs": [meta, ...], "failure": None or a dict of type,
-    message, traceback (users' code only) and full_traceback}. Whatever a user's code does short of ending the process
-    is in the result; nothing is raised. Changes the working folder and sys.path of this process.
+    Returns {"verdict": "completed" | "failed" | "not_yet" | "condition_failed", "outputs": [meta, ...], "failure": None
+    or a dict of type, message, traceback (users' code only) and full_traceback}, with "fanout" (see fanouts) of a
+    dynamic block and "reason" where a condition is not met. Whatever a user's code does short of ending the process is
+    in the result; nothing is raised. Changes the working folder and sys.path of this process.
     """
+    return _answered(_run, job)
+
+
+def run_callback(job: Mapping[str, Any]) -> Result:
+    """Call the functions of a callback block for the outcome that `job["callback"]` names; a result as of run_block.
+
+    `callback`: {"outcome": "success" | "failure" | "cancelled", "block": the parent's entry or None for the run itself,
+    "run_status", "error": its failure or None, "outputs": its metas, "upstream": the entries that it had}.
+    """
+    return _answered(_call_back, job)
+
+
+def _answered(work: Callable[[Mapping[str, Any]], Result], job: Mapping[str, Any]) -> Result:
     process = os.getpid()
     try:
-        result = _run(job)
+        result = work(job)
     except BaseException as error:
         result = _failed(failures.from_exception(error, job["project"]))
     if os.getpid() != process:
@@ -85,17 +94,19 @@ def rehearse() -> None:
 
 def _run(job: Mapping[str, Any]) -> Result:
     block = job["block"]
-    if block["type"] == "sensor" and job.get("skip_sensor"):
+    is_skipped = block["type"] == "sensor" and job.get("skip_sensor")
+    if is_skipped and not job.get("conditions"):
         return _completed([])
-    _check_runnable(block)
-    try:
-        block_code.enter(job["project"])
-    except OSError as error:
-        raise BlockError(f"the project folder {job['project']} cannot be entered: {error.strerror}") from error
+    _check_runnable(job)
+    _enter(job["project"])
     compat.provide(job)
-    namespace = block_code.execute(job["project"], block["file"])
-    function = _decorated_function(block, namespace)
     keywords = keyword_arguments(job)
+    if reason := conditions.unmet(job, keywords):
+        return {"verdict": "condition_failed", "outputs": [], "failure": None, "reason": reason}
+    if is_skipped:
+        return _completed([])
+    namespace = block_code.execute(job["project"], block["file"], job.get("code"))
+    function = _decorated_function(block, namespace)
     value = formats.settled(_call_with_upstream(function, job, keywords))
     if block["type"] == "sensor":
         return _completed([]) if value else {"verdict": "not_yet", "outputs": [], "failure": None}
@@ -116,40 +127,29 @@ def _run(job: Mapping[str, Any]) -> Result:
     return _completed(outputs)
 
 
-def keyword_arguments(job: Mapping[str, Any]) -> dict[str, Any]:
-    """All keyword arguments that a block's functions may name: users' variables, over them what the run knows."""
-    block, context = job["block"], job["context"]
-    keywords = {**job["variables"], **context}
-    if "env" in job["variables"]:
-        keywords["env"] = job["variables"]["env"]
-    for name in MOMENTS:
-        if text := context.get(name):
-            keywords[name] = datetime.fromisoformat(text)
-    keywords["configuration"] = block.get("configuration") or {}
-    keywords["pipeline_uuid"] = job["pipeline_uuid"]
-    keywords["block_uuid"] = block["uuid"]
-    keywords["context"] = {}  # for what the functions of one block want to tell each other
-    keywords["logger"] = logging.getLogger(f"{job['pipeline_uuid']}.{block['uuid']}")
-    return keywords
+def _call_back(job: Mapping[str, Any]) -> Result:
+    _enter(job["project"])
+    failure = callbacks.call(job)
+    return _failed(failure) if failure else _completed([])
 
 
-def _check_runnable(block: Mapping[str, Any]) -> None:
+def _enter(project: str) -> None:
+    try:
+        block_code.enter(project)
+    except OSError as error:
+        raise BlockError(f"the project folder {project} cannot be entered: {error.strerror}") from error
+
+
+def _check_runnable(job: Mapping[str, Any]) -> None:
+    block = job["block"]
     if reason := block.get("unsupported"):
         raise BlockError(f"block {block['uuid']} cannot run: {reason}")
     if block["type"] not in RUNNABLE:
         raise BlockError(f"block {block['uuid']}: a block of type {block['type']} cannot be run by itself")
     if not block.get("file"):
         raise BlockError(f"block {block['uuid']} has no code file")
-    _refuse_what_would_go_wrong_unseen(block)
-
-
-def _refuse_what_would_go_wrong_unseen(block: Mapping[str, Any]) -> None:
-    """Fail rather than run a block that should perhaps not run, or should run many times; say what is left out."""
-    if conditions := block.get("conditions"):
-        names = ", ".join(conditions)
-        raise BlockError(f"block {block['uuid']} depends on conditions ({names}), which cannot be evaluated here yet")
-    if callbacks := block.get("callbacks"):
-        logging.getLogger(__name__).warning("the callbacks %s are not called here yet", ", ".join(callbacks))
+    if block.get("conditions") and "conditions" not in job:
+        raise BlockError(f"block {block['uuid']} has conditions, but their code did not come with it")
 
 
 def _decorated_function(block: Mapping[str, Any], namespace: Mapping[str, Any]) -> decorators.Function:

@@ -23,7 +23,8 @@ def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: date
         case Verdict.NOT_YET:
             return poke_later(run, block_run, metrics, moment)
         case Verdict.CONDITION_FAILED:
-            return block_run.move_to(BlockStatus.CONDITION_FAILED, **ended)
+            reason = str(outcome.result.get("reason", ""))[:500]
+            return block_run.move_to(BlockStatus.CONDITION_FAILED, **ended, error={}, reason=reason)
         case Verdict.CANCELLED:
             return block_run.move_to(BlockStatus.CANCELLED, **ended)
         case Verdict.HANDED_BACK:

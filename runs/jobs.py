@@ -8,14 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from executors.base import Work
 from pipelines import project, secrets, templating
 from pipelines.refusal import Refusal
+from runs import pinned
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus
 
 ENTRYPOINT = "pipelines.runtime:run_block"
+
+
+def runs() -> QuerySet[PipelineRun]:
+    """Runs with what `work_for` needs of them, and no more of their version than that."""
+    heavy = ("version__graph", "version__settings", "version__files")
+    return PipelineRun.objects.select_related("pipeline", "version").defer(*heavy)
 
 
 def work_for(block_run: BlockRun, run: PipelineRun, done: Mapping[str, list[Any]] | None = None) -> Work:
@@ -24,12 +32,18 @@ def work_for(block_run: BlockRun, run: PipelineRun, done: Mapping[str, list[Any]
     `done`: outputs of blocks of the run that the caller knows already, by uuid.
     Raises Refusal when the project's files ask for a secret that is not stored.
     """
-    config, known = block_run.config, named_secrets(block_run.config.get("secrets", ()))
+    config, version = block_run.config, pinned.content(run.version)
+    conditions = [version.attached[uuid] for uuid in config.get("conditions", ()) if uuid in version.attached]
+    known = named_secrets([name for entry in (config, *conditions) for name in entry.get("secrets", ())])
     session = f"run-{run.pk}-{run.attempt}" if run.in_one_process else None
     job = {
         "project": str(settings.PROJECT_DIR),
         "pipeline_uuid": run.pipeline.uuid,
         "block": with_secrets(config, known),
+        "code": version.texts.get(config.get("file") or ""),
+        "conditions": [
+            {**with_secrets(entry, known), "code": version.texts.get(entry["file"] or "")} for entry in conditions
+        ],
         "run_tests": True,
         "skip_sensor": config.get("skip_sensor", False),
         "cache_outputs": run.in_one_process,

@@ -134,7 +134,7 @@ class WorkerProcess:
         """Its run, read once for blocks in a row: what a block needs of it does not change while it goes on."""
         if self.known_run is None or self.known_run.pk != block_run.pipeline_run_id:
             self.known_outputs = {}
-            self.known_run = PipelineRun.objects.select_related("pipeline").get(pk=block_run.pipeline_run_id)
+            self.known_run = jobs.runs().get(pk=block_run.pipeline_run_id)
         return self.known_run
 
     def finish(self, block_run: BlockRun, outcome: Outcome, more: bool) -> BlockRun | None:

@@ -315,7 +315,7 @@ def test_what_a_block_may_say_is_read(disk: ProjectOnDisk) -> None:
           executor_type: k8s
           executor_config: {namespace: mine}
           retry_config: {retries: '3', delay: 1.5, exponential_backoff: false}
-          configuration: {dynamic: true, reduce_output: 'true'}
+          configuration: {dynamic: false, reduce_output: 'true'}
         """
     )
     disk.write("metadata.yaml", "k8s_executor_config: {namespace: theirs, job_name_prefix: shop}\n")
@@ -328,7 +328,7 @@ def test_what_a_block_may_say_is_read(disk: ProjectOnDisk) -> None:
     assert (block.poke_interval, block.poke_timeout, block.soft_fail) == (0.5, 30.0, True)
     assert block.executor_config == {"namespace": "mine", "job_name_prefix": "shop"}
     assert block.retry_config == {"retries": 3, "delay": 1.5, "exponential_backoff": False}
-    assert (block.dynamic, block.reduce_output) == (True, True)
+    assert (block.dynamic, block.reduce_output) == (False, True)
 
 
 def test_pipelines_inherit_from_the_project_and_say_otherwise(disk: ProjectOnDisk) -> None:

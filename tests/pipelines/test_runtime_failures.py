@@ -186,7 +186,7 @@ def test_a_block_has_one_function_of_its_type(shop: BlockProject, code: str, mes
         ({"file": None}, "block load has no code file"),
         (
             {"conditions": ["on_workdays", "sunny"]},
-            "block load depends on conditions (on_workdays, sunny), which cannot be evaluated here yet",
+            "block load has conditions, but their code did not come with it",
         ),
         (
             {"project": "/nowhere/at/all"},
@@ -333,12 +333,3 @@ def test_a_failure_does_not_spoil_the_next_block(shop: BlockProject) -> None:
     failure_of(shop, "import os\n@data_loader\ndef load():\n    os.chdir('/')\n    raise ValueError")
 
     assert value_of(shop.run("import os\n@data_loader\ndef load(): return os.getcwd()")) == str(shop.root)
-
-
-def test_callbacks_that_are_not_called_are_told_in_the_log(
-    shop: BlockProject, caplog: pytest.LogCaptureFixture
-) -> None:
-    result = shop.run("@data_loader\ndef load(): return 1", callbacks=["tell_ada"])
-
-    assert result["verdict"] == "completed"
-    assert caplog.messages == ["the callbacks tell_ada are not called here yet"]

@@ -70,8 +70,8 @@ def test_a_failure_is_on_the_row_with_the_users_lines_only(place: Place) -> None
     assert statuses(run) == {"raises": "failed", "double": "upstream_failed"}
     assert (failed.error["type"], failed.error["message"]) == ("ValueError", "the sky is green")
     assert "raise ValueError('the sky is green')" in failed.error["traceback"]
-    assert "run_block" not in failed.error["traceback"]
-    assert "run_block" in failed.error["full_traceback"]
+    assert "runtime.py" not in failed.error["traceback"]
+    assert "pipelines/runtime.py" in failed.error["full_traceback"]
     assert said(failed)[0] == "so far so good"
     assert run.events.filter(kind="block_failed").count() == 1
 
