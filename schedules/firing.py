@@ -15,7 +15,7 @@ from django.db.models import F
 from pipelines.refusal import Refusal
 from runs.many_rows import insert_all, update_each
 from runs.models import PipelineRun
-from schedules import forecasts, streaks
+from schedules import forecasts, streaks, trails
 from schedules.accounting import Case, account
 from schedules.days.calendars import Shelf
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
@@ -48,7 +48,7 @@ def fire_batch(moment: datetime) -> Batch:
         )
         before = {schedule.pk: (schedule.problem, schedule.is_active) for schedule in schedules}
         cases = look_at(schedules, moment)
-        rows = undecided(cases)
+        rows = undecided(cases, moment)
         streaks.stop_failing(cases, rows, moment)
         wanted = in_turn([row for row in rows if row.decision == Decision.STARTED])
         started = start_all(wanted, moment, queue=queue_of(cases))
@@ -87,7 +87,7 @@ def set_aside(schedule: PipelineSchedule, problem: str) -> None:
     schedule.next_due_at, schedule.problem = None, problem[:500]
 
 
-def undecided(cases: Sequence[Case]) -> list[Occurrence]:
+def undecided(cases: Sequence[Case], moment: datetime) -> list[Occurrence]:
     """Return the rows to write: not those of moments in the ledger, nor of what runs while it should be idle."""
     rows = [row for case in cases for row in case.entries]
     idle_only = [case.schedule.pk for case in cases if case.starts_when_idle]
@@ -98,6 +98,8 @@ def undecided(cases: Sequence[Case]) -> list[Occurrence]:
         waiting = Occurrence.objects.filter(schedule__in=idle_only, decision=Decision.WAITING)
         busy |= set(waiting.values_list("schedule_id", flat=True))
     rows = [row for row in rows if row.schedule_id not in busy]
+    if idle_only:
+        rows = put_off(cases, rows, busy, moment)
     known: set[tuple[int | None, datetime]] = set()
     if rows:
         there = Occurrence.objects.filter(
@@ -107,6 +109,16 @@ def undecided(cases: Sequence[Case]) -> list[Occurrence]:
     rows = [row for row in rows if (row.schedule_id, row.scheduled_for) not in known]
     skip_what_came_before(cases, rows)
     return rows
+
+
+def put_off(cases: Sequence[Case], rows: list[Occurrence], busy: set[int | None], moment: datetime) -> list[Occurrence]:
+    """Drop the starts of idle schedules for which it is too early after their last run, and plan them for then."""
+    idle = {case.schedule.pk: case.schedule for case in cases if case.starts_when_idle and case.entries}
+    last = trails.trails([schedule for pk, schedule in idle.items() if pk not in busy])
+    early = {pk: trail.next_try for pk, trail in last.items() if trail.next_try > moment}
+    for pk, next_try in early.items():
+        idle[pk].next_due_at = next_try
+    return [row for row in rows if row.schedule_id not in early]
 
 
 def skip_what_came_before(cases: Sequence[Case], rows: Sequence[Occurrence]) -> None:
@@ -160,7 +172,7 @@ def settle(schedule_id: int, moment: datetime) -> None:
         return
     was_active = schedule.is_active
     for case in look_at([schedule], moment, is_edited=True):
-        rows = [] if case.starts_when_idle else undecided([case])
+        rows = [] if case.starts_when_idle else undecided([case], moment)
         for row in rows:
             if not was_active and row.decision in (Decision.STARTED, Decision.HELD):
                 row.decision, row.reason = (

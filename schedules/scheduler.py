@@ -19,7 +19,7 @@ from pipelines.refusal import Refusal
 from runs import bell, events, lifecycle, recovery, workers
 from runs.admission import NotAdmitted
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
-from schedules import calls, chains, firing, forecasts, waiting
+from schedules import calls, chains, firing, forecasts, trails, waiting
 from schedules.backfilling import backfill_endings
 from schedules.files import triggers_yaml
 from schedules.firing import fire_batch
@@ -50,6 +50,7 @@ def tick(moment: datetime) -> TickReport:
     """Decide everything that is due at `moment`, in batches; costs a few small queries when nothing is."""
     next_resume = resume_paused(moment)
     fired, lag = waiting.admit(moment) + chains.follow(moment), None
+    trails.wake_idle(moment)
     next_due = PipelineSchedule.objects.next_due()
     while next_due and next_due <= moment:
         batch = fire_batch(moment)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from schedules.timetable import Instant, Kind, Timetable
 
-LOOK_AGAIN = timedelta(seconds=10)  # at an @always_on schedule; also the least time between two of its runs
+LOOK_AGAIN = timedelta(seconds=10)  # at an @always_on schedule; also the least time between two of its starts
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from schedules import forecasts
 from schedules.days.calendars import Shelf
 from schedules.models.occurrence import Decision
 from schedules.policies import Settings
-from schedules.timetable import Timetable, parse
+from schedules.timetable import Kind, Timetable, parse
 from schedules.timing import Timing, steady_jitter
 
 logger = logging.getLogger(__name__)
@@ -156,6 +156,12 @@ class PipelineSchedule(models.Model):
         indexes = [
             # scheduler: what is due, and when to wake next
             models.Index(fields=["next_due_at", "id"], name="schedule_due", condition=Q(is_active=True)),
+            # scheduler: those to look at again when their run ends
+            models.Index(
+                fields=["next_due_at"],
+                name="schedule_always_on",
+                condition=Q(is_active=True, schedule_interval=Kind.ALWAYS_ON.value),
+            ),
             # triggers.yaml: which pipelines have triggers in their file
             models.Index(fields=["pipeline"], name="schedule_in_code", condition=Q(source="code")),
             # scheduler: whose problem may be mended

@@ -21,6 +21,7 @@ from schedules import starting
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.policies import Settings
 from schedules.reasons import why_conditions as conditions
+from schedules.timetable import Kind
 
 # What is found on the way may be true of a trigger that is well: these say so only if nothing else is in the way.
 TIMELY = ("due", "worker")
@@ -71,6 +72,7 @@ def checks_of(schedule: PipelineSchedule, moment: datetime) -> list[Check]:
         try:
             timing = schedule.timing()
             checks += [conditions.hours(timing, moment), conditions.calendar(timing, schedule, moment)]
+            checks += [conditions.back_off(schedule, moment)] if timing.timetable.kind is Kind.ALWAYS_ON else []
         except Refusal as refusal:
             checks.append(Check(name="interval", passed=False, detail=str(refusal)))
     checks += [

@@ -11,7 +11,7 @@ from runs.explanations import Check, Link, at, counted, listed, pipeline_link, r
 from runs.models import PipelineRun
 from runs.presence import ago
 from runs.states import RunStatus
-from schedules import forecasts
+from schedules import forecasts, trails
 from schedules.accounting import account
 from schedules.decisions import ON_TIME
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
@@ -20,6 +20,7 @@ from schedules.timetable import Kind
 from schedules.timing import Timing
 
 NAMED = 5
+FAILURES_COUNTED = 50
 LOOKED_AHEAD = 60  # moments among which one is looked for that its calendar lets pass
 
 
@@ -120,6 +121,19 @@ def due(schedule: PipelineSchedule, settings: Settings, moment: datetime) -> Che
         return Check(name="due", passed=False, detail=f"It is not due before {at(next_due)}.", clears_at=next_due)
     late = f", {ago(moment - next_due)} ago" if is_late(schedule, moment) else ""
     return Check(name="due", passed=True, detail=f"It has been due since {at(next_due)}{late}.")
+
+
+def back_off(schedule: PipelineSchedule, moment: datetime) -> Check:
+    """May it start again so soon after its last run?"""
+    trail = trails.trails([schedule], most=FAILURES_COUNTED).get(schedule.pk)
+    if trail is None:
+        return Check(name="back-off", passed=True, detail="It has had no run since it was switched on.")
+    failures = counted(trail.failures, "failure") + (" or more" if trail.failures == FAILURES_COUNTED else "")
+    said = f"{failures} in a row" if trail.failures else "Its last run did not fail"
+    if trail.next_try <= moment:
+        return Check(name="back-off", passed=True, detail=f"{said}: it may start again.")
+    detail = f"{said}: next try at {at(trail.next_try)}."
+    return Check(name="back-off", passed=False, detail=detail, clears_at=trail.next_try)
 
 
 def is_late(schedule: PipelineSchedule, moment: datetime) -> bool:

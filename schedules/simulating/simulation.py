@@ -14,11 +14,13 @@ from math import ceil
 from typing import Any
 
 from runs.limits import NO_LIMITS, Answer, Gate, Limits, Ongoing, Start, counts_all, enter, is_limited
+from schedules.backoff import Trail
 from schedules.decisions import Verdict
 from schedules.policies import Settings
 from schedules.queueing import HEADS, behind, in_turn, in_turn_of, keeps_a_queue
 from schedules.reckoning import TICK, expiry, reckon
 from schedules.simulating.remembering import Almanac
+from schedules.timetable import Kind
 from schedules.timing import LOOK_AGAIN, Timing
 
 BATCH = 200  # schedules that are decided in one go
@@ -134,6 +136,7 @@ class World:
         # Heaps: schedules that are due, runs that end, other times at which to look, ends of waiting.
         dues = ((trigger.timing.next_due(trigger.decided_until), pk) for pk, trigger in self.triggers.items())
         self.due = [(max(due, begin), due, pk) for due, pk in dues if due]
+        self.planned = {pk: due for _, due, pk in self.due}  # what is not of these in the heap was put forward
         self.ends: list[tuple[datetime, int]] = []
         self.timers = [begin, *(outage[1] for outage in outages)]
         self.expiries: list[tuple[datetime, int, int, Moment]] = []
@@ -152,6 +155,7 @@ class World:
         self.changed: set[int] = set()  # pipelines in which something that waits may start by now
         self.open: dict[int, int] = {}  # by trigger: its unfinished runs and the moments that wait
         self.parked: set[int] = set()  # always-on triggers that are not looked at while they are busy
+        self.trails: dict[int, Trail] = {}  # of always-on triggers: their last run
         self.free = workers
         self.line: list[tuple[int, int]] = []  # a heap of (priority, run): those that want a worker
         self.last_run = 0
@@ -159,6 +163,8 @@ class World:
     # --- time
 
     def next_event(self) -> datetime | None:
+        while self.due and self.planned.get(self.due[0][2]) != self.due[0][1]:
+            heappop(self.due)
         found = [self.awake(self.due[0][0])] if self.due else []
         found += [self.awake(self.timers[0])] if self.timers else []
         while self.expiries and self.expiries[0][-1].decision != WAITING:
@@ -204,6 +210,10 @@ class World:
             ongoing[:] = [other for other in ongoing if other.run_id != run.run_id]
         self.changed.add(run.trigger.pipeline_id)
         self.settle(run.trigger, at)
+        if run.trigger.timing.timetable.kind is Kind.ALWAYS_ON and run.started_at:
+            self.trails[run.trigger.pk] = Trail(run.started_at, at)
+            self.parked.discard(run.trigger.pk)
+            self.plan(run.trigger.pk, at)
         if run.began_at is not None and self.free is not None:
             self.free += 1
         self.hand_out(at)
@@ -243,9 +253,13 @@ class World:
         missed = max(0, ceil((moment - decided - LOOK_AGAIN) / step))
         self.decided_until[trigger.pk] = decided + missed * step
         if due := trigger.timing.next_due(self.decided_until[trigger.pk]):
-            heappush(self.due, (due, due, trigger.pk))
+            self.plan(trigger.pk, due)
 
     # --- the ledger
+
+    def plan(self, pk: int, due: datetime) -> None:
+        self.planned[pk] = due
+        heappush(self.due, (due, due, pk))
 
     def fire(self, moment: datetime) -> None:
         """Do what `firing.fire_batch` does."""
@@ -253,6 +267,9 @@ class World:
         rows: list[Moment] = []
         while self.due and self.due[0][0] <= moment and len(batch) < BATCH:
             _, planned, pk = heappop(self.due)
+            if self.planned.get(pk) != planned:
+                continue
+            del self.planned[pk]
             batch.append(self.triggers[pk])
             rows += self.account(batch[-1], moment, planned)
         self.moments += rows
@@ -268,8 +285,8 @@ class World:
         if is_busy and not self.outages and timetable.hours is None and timetable.days is None:
             self.parked.add(trigger.pk)
         elif found.next_due:
-            heappush(self.due, (found.next_due, found.next_due, trigger.pk))
-        if is_busy:
+            self.plan(trigger.pk, self.next_try(trigger, moment) or found.next_due)
+        if is_busy or self.next_try(trigger, moment):
             return []
         return [
             Moment(
@@ -282,6 +299,11 @@ class World:
             )
             for entry in found.entries
         ]
+
+    def next_try(self, trigger: Trigger, moment: datetime) -> datetime | None:
+        """Return when an always-on trigger may start again, if that is not yet; None also while it is busy."""
+        trail = self.trails.get(trigger.pk) if not self.open.get(trigger.pk) else None
+        return trail.next_try if trail and trail.next_try > moment else None
 
     def count_waiting(self, trigger: Trigger) -> int:
         return len(self.waiting.get(trigger.pipeline_id, {}).get(trigger.pk, ()))

@@ -478,7 +478,7 @@ def test_run_now_refuses_what_cannot_run() -> None:
 # --- cost -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_idle_tick_costs_five_small_queries() -> None:
+def test_an_idle_tick_costs_six_small_queries() -> None:
     planned()
 
     with CaptureQueriesContext(
@@ -486,7 +486,7 @@ def test_an_idle_tick_costs_five_small_queries() -> None:
     ) as queries:
         scheduler.tick(NOON)
 
-    assert len(queries) == 5
+    assert len(queries) == 6
 
 
 def test_deciding_costs_the_same_queries_for_many_as_for_few() -> None:
