@@ -19,6 +19,7 @@ from pipelines.fields import Fields
 from pipelines.files import FileFault, Sources, Stamp, TextFile, read_text, shown, stamp_of
 from pipelines.graph import Block, Fault, Graph, InvalidGraph, build
 from pipelines.refusal import Refusal
+from pipelines.retention_rules import merged as retention_rules
 from pipelines.templating import secret_names
 from pipelines.yaml_files import Document
 
@@ -262,6 +263,7 @@ def located(fault: Fault, entries: BlockEntries) -> FileFault:
 def pipeline_settings(top: Fields, project: Fields) -> dict[str, Any]:
     """Return what a version keeps beside the graph: the pipeline's own settings over the project's."""
     executor_type = top.text("executor_type", limit=100) or None
+    retention = retention_rules(project, top)
     return {
         "variables": project.mapping("variables") | top.mapping("variables"),
         "executor_type": executor_type,
@@ -271,6 +273,7 @@ def pipeline_settings(top: Fields, project: Fields) -> dict[str, Any]:
         "notification_config": project.mapping("notification_config") | top.mapping("notification_config"),
         "run_pipeline_in_one_process": top.flag("run_pipeline_in_one_process"),
         "cache_block_output_in_memory": top.flag("cache_block_output_in_memory"),
+        **({"retention": retention} if retention else {}),
     }
 
 

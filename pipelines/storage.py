@@ -11,7 +11,7 @@ REMOTE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "memory")
 
 def make_folder(url: str) -> None:
     """Make a folder that may be there already. Object stores have none to make."""
-    if (path := _path(url)) is None:
+    if (path := local_path(url)) is None:
         return
     try:
         os.mkdir(path)
@@ -23,7 +23,7 @@ def make_folder(url: str) -> None:
 
 def opened(url: str, mode: str) -> AbstractContextManager[Any]:
     """A binary file, for use in a `with`. Raises Refusal for a url of an unknown kind, OSError when it can't be had."""
-    if path := _path(url):
+    if path := local_path(url):
         return open(path, mode)
     import fsspec
 
@@ -45,17 +45,17 @@ def read(url: str) -> bytes:
 
 def path_or_file(url: str, mode: str) -> AbstractContextManager[Any]:
     """For libraries that are faster with a path: the path on this machine, an open file elsewhere."""
-    return nullcontext(path) if (path := _path(url)) else opened(url, mode)
+    return nullcontext(path) if (path := local_path(url)) else opened(url, mode)
 
 
 def check(url: str) -> None:
     """Raise Refusal for a url of an unknown kind."""
-    _path(url)
+    local_path(url)
 
 
 def size(url: str) -> int:
     """Bytes of a file that is there."""
-    if path := _path(url):
+    if path := local_path(url):
         return os.stat(path).st_size
     import fsspec
 
@@ -63,7 +63,7 @@ def size(url: str) -> int:
     return int(filesystem.size(path))
 
 
-def _path(url: str) -> str | None:
+def local_path(url: str) -> str | None:
     """The path of a file on this machine; None for a url that is fsspec's."""
     if url.startswith("/"):
         return url

@@ -122,10 +122,20 @@ def stamp(moment: datetime) -> str:
 
 
 def output_url(block_run: BlockRun, run: PipelineRun) -> str:
-    name = block_run.block_uuid.replace("/", "__").replace(":", "_")
+    return f"{output_folder(run.pk)}/{output_name(block_run.block_uuid)}/{block_run.attempt}"
+
+
+def output_folder(run_id: int) -> str:
+    """Return the folder of all that the blocks of a run return."""
+    return f"{settings.VARIABLES_URL}/{run_id // 1000}/{run_id}"
+
+
+def output_name(block_uuid: str) -> str:
+    """Return the name of a block's folder in it; there, each attempt has one."""
+    name = block_uuid.replace("/", "__").replace(":", "_")
     if len(name) > 100:
         name = name[:80] + hashlib.sha256(name.encode()).hexdigest()[:16]
-    return f"{settings.VARIABLES_URL}/{run.pk // 1000}/{run.pk}/{name}/{block_run.attempt}"
+    return name
 
 
 def named_secrets(names: Sequence[str]) -> dict[str, str]:

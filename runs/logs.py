@@ -31,7 +31,12 @@ UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
 def path(run_id: int, block_run_id: int, attempt: int) -> Path:
-    return Path(settings.LOGS_URL) / f"{run_id // 1000}" / f"{run_id}" / f"{block_run_id}.{attempt}.jsonl"
+    return folder(run_id) / f"{block_run_id}.{attempt}.jsonl"
+
+
+def folder(run_id: int) -> Path:
+    """Return the folder of the logs of a run."""
+    return Path(settings.LOGS_URL) / f"{run_id // 1000}" / f"{run_id}"
 
 
 @dataclass(frozen=True)

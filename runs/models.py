@@ -89,6 +89,7 @@ class Worker(models.Model):
 
 NOTHING = Value({}, models.JSONField())
 NO_ITEMS = Value([], models.JSONField())
+ENDED = Q(completed_at__isnull=False)
 
 
 class PipelineRunQuerySet(models.QuerySet["PipelineRun"]):
@@ -166,6 +167,8 @@ class PipelineRun(models.Model):
     passed_sla = models.BooleanField(default=False, db_default=False)  # and was not: said once
     callbacks = models.JSONField(default=dict, blank=True, db_default=NOTHING)
     is_kept = models.BooleanField(default=False, db_default=False)  # retention leaves it alone
+    logs_removed_at = models.DateTimeField(null=True, blank=True)  # by retention; a retry writes new ones
+    outputs_removed_at = models.DateTimeField(null=True, blank=True)
 
     objects = PipelineRunQuerySet.as_manager()
 
@@ -193,6 +196,19 @@ class PipelineRun(models.Model):
                 fields=["sla_at"],
                 name="run_sla",
                 condition=Q(status__in=["initial", "running"], passed_sla=False, sla_at__isnull=False),
+            ),
+            # retention, history: the finished runs of a pipeline by their end
+            models.Index(fields=["pipeline", "completed_at"], name="run_ended", condition=ENDED),
+            # retention: those whose logs, whose outputs are still there
+            models.Index(
+                fields=["pipeline", "completed_at"],
+                name="run_with_logs",
+                condition=ENDED & Q(logs_removed_at__isnull=True),
+            ),
+            models.Index(
+                fields=["pipeline", "completed_at"],
+                name="run_with_outputs",
+                condition=ENDED & Q(outputs_removed_at__isnull=True),
             ),
         ]
 
@@ -396,6 +412,22 @@ class PoolQuerySet(models.QuerySet["Pool"]):
         waiting = BlockRun.objects.filter(status=BlockStatus.QUEUED, pool=OuterRef("name")).order_by()
         counted = waiting.values("pool").annotate(count=Count("id")).values("count")
         return self.annotate(queued=Coalesce(Subquery(counted), 0))
+
+
+class Removal(models.Model):
+    """Files of a run that retention has decided to remove, until they are gone.
+
+    Written with the decision: whatever dies in between, nothing is left lying that nobody knows of.
+    """
+
+    run_id = models.BigIntegerField()  # of "runs" there is no row any more
+    kind = models.CharField(max_length=10)  # "logs", "outputs", or "runs" for both
+    decided_at = models.DateTimeField()
+    problem = models.CharField(max_length=500, blank=True)  # why the last try failed
+    try_after = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} of run {self.run_id}"
 
 
 class Pool(models.Model):

@@ -33,6 +33,7 @@ def retry(
         set_back(run, [row for row in run.block_runs.all() if row.block_uuid in chosen], moment)
         deadline = moment + run.timeout if run.timeout else None
         fields = {"attempt": run.attempt + 1, "started_at": moment, "completed_at": None, "deadline_at": deadline}
+        fields |= {"logs_removed_at": None, "outputs_removed_at": None}  # it writes new ones
         if not run.move_to(RunStatus.RUNNING, reason="", **fields):
             return False
         events.note(run, "retried", moment, f"by {by}" if by else "", blocks=sorted(chosen))

@@ -18,6 +18,7 @@ from pipelines import catalog
 from pipelines.refusal import Refusal
 from runs import bell, events, lifecycle, recovery, workers
 from runs.admission import NotAdmitted
+from runs.janitor import Janitor
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
 from schedules import calls, chains, firing, forecasts, trails, waiting
 from schedules.backfilling import backfill_endings
@@ -34,6 +35,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between attempts while the data
 SWEEP_EVERY = PROJECT_EVERY = timedelta(seconds=2)
 ADOPT_EVERY = FORECAST_EVERY = timedelta(seconds=10)
 CHECK_EVERY = timedelta(seconds=30)
+RETENTION_EVERY = timedelta(minutes=1)
 SEEN_LATE = timedelta(minutes=1)  # a run's end may be committed this much after its time
 
 
@@ -206,6 +208,7 @@ class Loop:
         self.forecast_at: datetime | None = None
         self.pause = FIRST_PAUSE
         self.watch = invariants.Watch()
+        self.janitor = Janitor()
         self.told: set[str] = set()  # problems of the project that were logged
         self.duties = [
             Duty(self.fire, poll, is_timed=True),
@@ -217,6 +220,7 @@ class Loop:
             Duty(self.renew_forecasts, FORECAST_EVERY),
             Duty(self.beat, timedelta(seconds=settings.HEARTBEAT_SECONDS)),
             Duty(self.check, CHECK_EVERY),
+            Duty(self.janitor.turn, RETENTION_EVERY),
         ]
 
     def run(self) -> None:
