@@ -1,6 +1,6 @@
 """What an executor gets and gives: Work in, Outcome out. Pure values; no Django, no clock."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -49,12 +49,16 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """An error as data: exception type, message, traceback trimmed to user code, and the whole one."""
+    """An error as data: exception type, message, traceback trimmed to user code, and the whole one.
+
+    `bases` are the full names of the exception's class and of those it derives from; () where there was no exception.
+    """
 
     type: str
     message: str
     traceback: str = ""
     full_traceback: str = ""
+    bases: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, str]:
         return {

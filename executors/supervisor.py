@@ -359,7 +359,7 @@ def checked(result: dict[str, Any]) -> dict[str, Any]:
     """Return a result that has the shape of one; raise for nonsense."""
     Verdict(result["verdict"])
     if failure := result.get("failure"):
-        Failure(**failure)
+        "".join(Failure(**failure).bases)  # raises unless they are texts
     return result
 
 

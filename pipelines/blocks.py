@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from pipelines import exception_names
 from pipelines.fields import Fields
 from pipelines.files import FileFault, TextFile, shown
 from pipelines.graph import EXECUTABLE_TYPES, OTHER_TYPES, TRIGGER_RULES, UNSUPPORTED_TYPES, Block
@@ -138,15 +139,28 @@ def executor_config(metadata: Mapping[str, Any], executor_type: str | None, entr
 
 
 def retry_config(entry: Fields) -> dict[str, Any]:
-    """Return `retry_config` with its known keys checked and converted, others kept."""
+    """Return `retry_config` with its known keys checked and converted, others kept, and what is left empty left out."""
     config = entry.inner("retry_config")
     checked = {
         "retries": config.integer("retries", low=0, high=1000),
         "delay": config.seconds("delay", zero_is_none=False),
         "max_delay": config.seconds("max_delay", zero_is_none=False),
         "exponential_backoff": config.flag("exponential_backoff", default=True),
+        "jitter": config.number("jitter", low=0, high=1),
+        "retry_on": exception_list(config, "retry_on"),
+        "give_up_on": exception_list(config, "give_up_on"),
     }
-    return {**config.data, **{key: value for key, value in checked.items() if config.data.get(key) is not None}}
+    given = {key: value for key, value in config.data.items() if value is not None and value != ""}
+    return {key: checked.get(key, value) for key, value in given.items()}
+
+
+def exception_list(config: Fields, key: str) -> list[str]:
+    names = config.names(key)
+    for name in names:
+        if exception_names.unfit(name):
+            hint = "For example ValueError or requests.Timeout."
+            config.fault(f"{key}: {shown(name)!r} cannot be the name of an exception.", key, hint=hint)
+    return names
 
 
 def unsupported(kind: str, language: str, pipeline_type: str) -> str:

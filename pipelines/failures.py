@@ -3,10 +3,12 @@
 import os
 import traceback
 from collections.abc import Iterator
+from typing import Any
 
+from pipelines import exception_names
 from pipelines.previews import clean
 
-Failure = dict[str, str]
+Failure = dict[str, Any]
 
 MAX_MESSAGE = 4_000
 MAX_TRACEBACK = 64_000
@@ -26,10 +28,17 @@ def from_exception(error: BaseException, project: str) -> Failure:
             "message": _shortened(_message(error), MAX_MESSAGE),
             "traceback": _shortened(_trimmed(error, project), MAX_TRACEBACK),
             "full_traceback": _shortened("".join(_described(error).format()), MAX_TRACEBACK),
+            "bases": exception_names.names_of(error),
         }
     except Exception as fault:  # users' exceptions may fail in being described
         note = f"its traceback cannot be shown ({type(fault).__name__})"
-        return {"type": type(error).__name__, "message": note, "traceback": "", "full_traceback": ""}
+        return {
+            "type": type(error).__name__,
+            "message": note,
+            "traceback": "",
+            "full_traceback": "",
+            "bases": [type(error).__name__],
+        }
 
 
 def last_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from executors.base import Outcome, Verdict
 from runs import events, history
 from runs.models import BlockRun, PipelineRun
-from runs.retries import delay_before_next
+from runs.retries import delay_before_next, objection
 from runs.states import BlockStatus
 
 
@@ -73,9 +73,12 @@ def fail_or_retry(
     """Have a failed attempt wait for the next one, if it has one left; else fail the block. False if fenced."""
     error = outcome.failure.as_dict() if outcome.failure else {"type": "Failure", "message": "failed"}
     config = {**run.retry_config, **(block_run.config.get("retry_config") or {})}
-    delay = delay_before_next(config, block_run.retries)
+    delay = delay_before_next(config, block_run.retries, seed=str(block_run.pk))
     if delay is None:
         return fail(run, block_run, error, metrics, moment)
+    names = (outcome.failure.bases if outcome.failure else ()) or [error["type"]]
+    if reason := objection(config, names):
+        return fail(run, block_run, error, metrics, moment, reason=reason)
     message = f"{block_run.block_uuid}: {error['type']}: {error['message']}"
     was = copy(block_run)
     moved = block_run.move_to(
@@ -97,13 +100,19 @@ def fail_or_retry(
 
 
 def fail(
-    run: PipelineRun, block_run: BlockRun, error: Mapping[str, str], metrics: dict[str, Any], moment: datetime
+    run: PipelineRun,
+    block_run: BlockRun,
+    error: Mapping[str, str],
+    metrics: dict[str, Any],
+    moment: datetime,
+    *,
+    reason: str = "",
 ) -> bool:
     fields: dict[str, Any] = {
         "error": dict(error),
         "metrics": metrics,
         "external_id": block_run.external_id,
-        "reason": "",
+        "reason": reason,
     }
     moved = block_run.move_to(BlockStatus.FAILED, completed_at=moment, **fields)
     if moved:

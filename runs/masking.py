@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from executors.base import Failure, Outcome
+from executors.base import Outcome
 
 SHORTEST = 8  # characters; a shorter value would tear holes into ordinary text
 STARS = "***"
@@ -29,7 +29,7 @@ def mask_outcome(outcome: Outcome, values: tuple[str, ...]) -> Outcome:
         return outcome
     failure = outcome.failure
     if failure is not None:
-        failure = Failure(**{name: mask_text(text, values) for name, text in failure.as_dict().items()})
+        failure = replace(failure, **{name: mask_text(text, values) for name, text in failure.as_dict().items()})
     return replace(outcome, failure=failure, result=mask_tree(outcome.result, values))
 
 

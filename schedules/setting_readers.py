@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import time, timedelta
 from typing import Any, TypeVar
 
+from pipelines import exception_names
 from pipelines.refusal import Refusal
 
 YEAR = 31_536_000  # seconds
@@ -78,7 +79,9 @@ def one_of(choices: type[Choice]) -> Callable[[str, object], Choice]:
 
 
 def retry_config(name: str, value: object) -> Mapping[str, Any]:
-    """Check Mage's `retries`, `delay`, `max_delay` (seconds) and `exponential_backoff`; keep whatever else is there."""
+    """Check Mage's `retries`, `delay`, `max_delay` (seconds) and `exponential_backoff`, and `jitter`, `retry_on`,
+    `give_up_on`; keep whatever else is there.
+    """
     if not isinstance(value, Mapping):
         raise InvalidSettings(name, "an object such as {retries: 3, delay: 5}", value)
     retries = value.get("retries", 0)
@@ -89,7 +92,19 @@ def retry_config(name: str, value: object) -> Mapping[str, Any]:
         if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay <= YEAR:
             raise InvalidSettings(f"{name}.{key}", "a number of seconds from 0 to 31 536 000", delay)
     flag(f"{name}.exponential_backoff", value.get("exponential_backoff", True))
-    return dict(value)
+    jitter = value.get("jitter", 0)
+    if isinstance(jitter, bool) or not isinstance(jitter, int | float) or not 0 <= jitter <= 1:
+        raise InvalidSettings(f"{name}.jitter", "a share from 0 to 1, for example 0.2", jitter)
+    lists = {key: exceptions(f"{name}.{key}", value[key]) for key in ("retry_on", "give_up_on") if key in value}
+    return {**value, **lists}
+
+
+def exceptions(name: str, value: object) -> list[str]:
+    """Check the name of an exception, or a list of them."""
+    names: list[Any] = value if isinstance(value, list) else [value]
+    if len(names) > 100 or any(exception_names.unfit(each) for each in names):
+        raise InvalidSettings(name, "the name of an exception or a list of them, such as [ValueError]", value)
+    return names
 
 
 def limits_by_variable(name: str, value: object) -> Mapping[str, int]:

@@ -13,7 +13,7 @@ def failure_of(shop: BlockProject, code: str | None = None, **changes) -> dict:
     result = shop.run(code, **changes)
 
     assert result["verdict"] == "failed"
-    assert set(result["failure"]) == {"type", "message", "traceback", "full_traceback"}
+    assert set(result["failure"]) == {"type", "message", "traceback", "full_traceback", "bases"}
     return result["failure"]
 
 
@@ -42,6 +42,18 @@ def test_an_exception_has_its_type_message_and_place(shop: BlockProject) -> None
         "ZeroDivisionError: division by zero",
     ]
     assert "pipelines/runtime.py" in failure["full_traceback"]
+
+
+def test_a_failure_names_the_class_of_its_exception_and_those_it_derives_from(shop: BlockProject) -> None:
+    code = "import json\nclass Odd(json.JSONDecodeError): pass\n@data_loader\ndef load():\n    raise Odd('no', 'x', 0)"
+
+    assert failure_of(shop, code)["bases"] == [
+        "data_loaders.load.Odd",
+        "json.decoder.JSONDecodeError",
+        "builtins.ValueError",
+        "builtins.Exception",
+        "builtins.BaseException",
+    ]
 
 
 def test_a_traceback_ends_where_a_library_raised(shop: BlockProject) -> None:

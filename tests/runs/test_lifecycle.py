@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from executors.base import Outcome, Verdict
+from executors.base import Failure, Outcome, Verdict
 from pipelines.graph import Block
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
@@ -372,6 +372,38 @@ def test_a_run_past_its_deadline_ends_as_its_trigger_asked(now: datetime, status
 
     run.refresh_from_db()
     assert (run.status, run.reason) == (status, "did not finish within 0:00:30")
+
+
+@pytest.mark.parametrize(
+    ("config", "status"),
+    [
+        ({"give_up_on": ["LookupError"]}, "failed"),
+        ({"give_up_on": ["OSError"]}, "waiting"),
+        ({"retry_on": ["LookupError", "OSError"]}, "waiting"),
+        ({"retry_on": ["OSError"]}, "failed"),
+    ],
+)
+def test_what_a_failure_is_called_decides_whether_it_is_tried_again(
+    config: dict[str, Any], status: str, now: datetime
+) -> None:
+    run = start(make_pipeline(blocks=[block("a", retry_config=config)], retry_config={"retries": 2}), now)
+    failure = Failure(type="KeyError", message="'id'", bases=["builtins.KeyError", "builtins.LookupError"])
+
+    row = claim(run, "a", make_owner(now), now)
+    lifecycle.finish_block(row, Outcome(verdict=Verdict.FAILED, failure=failure), moment=now)
+
+    row.refresh_from_db()
+    assert (row.status, "not tried again: " in row.reason) == (status, status == "failed")
+
+
+def test_why_a_condition_kept_a_block_from_running_is_kept(now: datetime) -> None:
+    run = start(make_pipeline(blocks=[block("a")]), now)
+    outcome = Outcome(verdict=Verdict.CONDITION_FAILED, result={"reason": "condition sunny is false"})
+
+    lifecycle.finish_block(claim(run, "a", make_owner(now), now), outcome, moment=now)
+
+    row = run.block_runs.get()
+    assert (row.status, row.reason) == ("condition_failed", "condition sunny is false")
 
 
 def test_a_retry_repeats_what_is_incomplete_with_timers_set_anew(now: datetime) -> None:

@@ -83,6 +83,9 @@ def test_a_setting_that_is_null_is_not_set() -> None:
         ({"retry_config": {"delay": "5"}}, "settings.retry_config.delay"),
         ({"retry_config": {"max_delay": -5}}, "settings.retry_config.max_delay"),
         ({"retry_config": {"exponential_backoff": "no"}}, "settings.retry_config.exponential_backoff"),
+        ({"retry_config": {"jitter": 1.5}}, "settings.retry_config.jitter"),
+        ({"retry_config": {"retry_on": [1]}}, "settings.retry_config.retry_on"),
+        ({"retry_config": {"give_up_on": "no name"}}, "settings.retry_config.give_up_on"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(raw: Any, field: str) -> None:
