@@ -99,7 +99,7 @@ def free_slots(run: PipelineRun, *, one_was_freed: bool = False) -> int | None:
         return limit
     # A waiting block keeps its slot, though no worker: it comes back to it.
     holding = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
-    taken = run.block_runs.filter(status__in=holding).count()
+    taken = run.block_runs.of_graph().filter(status__in=holding).count()
     return max(0, limit - taken)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import F
 
-from runs import admission, events, pools, slas
+from runs import admission, callbacks, events, pools, slas
 from runs.models import BlockRun, PipelineRun, Worker
 from runs.readiness import Node, settle
 from runs.states import BLOCK_FINISHED, RUN_FINISHED, BlockStatus, RunStatus
@@ -22,6 +22,7 @@ ADVANCED_BY = (
     "timeout",
     "sla_at",
     "passed_sla",
+    "callbacks",
 )
 
 
@@ -81,7 +82,7 @@ def advance(
 
 def settle_all(run: PipelineRun, moment: datetime) -> None:
     """Look at the whole graph: carry failures down, count what each block still waits for, stop a failed run."""
-    rows = {row.block_uuid: row for row in run.block_runs.all()}
+    rows = {row.block_uuid: row for row in run.block_runs.of_graph()}
     moves = settle({uuid: Node(row.status, row.upstream, row.trigger_rule) for uuid, row in rows.items()})
     by_status: dict[BlockStatus, list[int]] = {}
     for uuid, move in moves.items():
@@ -126,12 +127,13 @@ def queue_ready(
 
 def finish_if_done(run: PipelineRun, moment: datetime) -> bool:
     """End a run whose blocks are all finished, with the status and the reason that they give it."""
-    if run.block_runs.unfinished().exists():
+    blocks = run.block_runs.of_graph()
+    if blocks.unfinished().exists():
         return False
-    failed = run.block_runs.filter(status__in=(BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED))
+    failed = blocks.filter(status__in=(BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED))
     names = list(failed.filter(status=BlockStatus.FAILED).order_by("completed_at").values_list("block_uuid", flat=True))
     status = RunStatus.FAILED if failed.exists() else RunStatus.COMPLETED
-    if status == RunStatus.COMPLETED and run.block_runs.filter(status=BlockStatus.CANCELLED).exists():
+    if status == RunStatus.COMPLETED and blocks.filter(status=BlockStatus.CANCELLED).exists():
         status = RunStatus.CANCELLED
     reason = f"failed: {', '.join(names)}"[:500] if names else ""
     if run.move_to(status, completed_at=moment, reason=reason, deadline_at=None):
@@ -146,4 +148,5 @@ def end_blocks(run: PipelineRun, moment: datetime, reason: str) -> None:
     """Cancel every unfinished block run; workers see it at their next look and end the processes."""
     # In the order in which block runs move on, some without the run's lock: none slips past from one to the next.
     for status in (BlockStatus.INITIAL, BlockStatus.WAITING, BlockStatus.QUEUED, BlockStatus.RUNNING):
-        run.block_runs.move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason[:500])
+        run.block_runs.of_graph().move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason[:500])
+    callbacks.follow_cancelled(run, moment)

@@ -7,7 +7,7 @@ from typing import Any
 
 from executors.base import Outcome, Verdict
 from runs import events, history
-from runs.models import BlockRun, PipelineRun
+from runs.models import BlockRun, PipelineRun, Role
 from runs.retries import delay_before_next, objection
 from runs.states import BlockStatus
 
@@ -56,6 +56,8 @@ def poke_later(run: PipelineRun, block_run: BlockRun, metrics: dict[str, Any], m
         error = {"type": "SensorTimeout", "message": f"the sensor was not true within {patience:g} s"}
         return fail(run, block_run, error, metrics, moment)
     due = moment + timedelta(seconds=config.get("poke_interval") or 60)
+    if patience:  # the last look is at the end of its time, not up to an interval later
+        due = min(due, since + timedelta(seconds=patience))
     events.publish_timer()
     return block_run.move_to(
         BlockStatus.WAITING,
@@ -72,7 +74,8 @@ def fail_or_retry(
 ) -> bool:
     """Have a failed attempt wait for the next one, if it has one left; else fail the block. False if fenced."""
     error = outcome.failure.as_dict() if outcome.failure else {"type": "Failure", "message": "failed"}
-    config = {**run.retry_config, **(block_run.config.get("retry_config") or {})}
+    given = {} if block_run.role == Role.CALLBACK else run.retry_config
+    config = {**given, **(block_run.config.get("retry_config") or {})}
     delay = delay_before_next(config, block_run.retries, seed=str(block_run.pk))
     if delay is None:
         return fail(run, block_run, error, metrics, moment)
@@ -117,5 +120,6 @@ def fail(
     moved = block_run.move_to(BlockStatus.FAILED, completed_at=moment, **fields)
     if moved:
         message = f"{block_run.block_uuid}: {error['type']}: {error['message']}"
-        events.note(run, "block_failed", moment, message, block_run=block_run, attempt=block_run.attempt)
+        kind = "callback_failed" if block_run.role == Role.CALLBACK else "block_failed"
+        events.note(run, kind, moment, message, block_run=block_run, attempt=block_run.attempt)
     return moved

@@ -14,10 +14,11 @@ from executors.base import Work
 from pipelines import project, secrets, templating
 from pipelines.refusal import Refusal
 from runs import pinned
-from runs.models import BlockRun, PipelineRun
+from runs.models import BlockRun, PipelineRun, Role
 from runs.states import BlockStatus
 
 ENTRYPOINT = "pipelines.runtime:run_block"
+CALLBACK_ENTRYPOINT = "pipelines.runtime:run_callback"
 
 
 def runs() -> QuerySet[PipelineRun]:
@@ -35,7 +36,8 @@ def work_for(block_run: BlockRun, run: PipelineRun, done: Mapping[str, list[Any]
     config, version = block_run.config, pinned.content(run.version)
     conditions = [version.attached[uuid] for uuid in config.get("conditions", ()) if uuid in version.attached]
     known = named_secrets([name for entry in (config, *conditions) for name in entry.get("secrets", ())])
-    session = f"run-{run.pk}-{run.attempt}" if run.in_one_process else None
+    is_callback = block_run.role == Role.CALLBACK
+    session = f"run-{run.pk}-{run.attempt}" if run.in_one_process and not is_callback else None
     job = {
         "project": str(settings.PROJECT_DIR),
         "pipeline_uuid": run.pipeline.uuid,
@@ -53,9 +55,11 @@ def work_for(block_run: BlockRun, run: PipelineRun, done: Mapping[str, list[Any]
         "output_url": output_url(block_run, run),
         "secrets": known,
     }
+    if is_callback:
+        job |= callback_of(block_run, run)
     return Work(
         key=f"{run.pk}-{block_run.block_uuid}-{block_run.attempt}",
-        entrypoint=ENTRYPOINT,
+        entrypoint=CALLBACK_ENTRYPOINT if is_callback else ENTRYPOINT,
         job=job,
         timeout=block_run.timeout.total_seconds() if block_run.timeout else None,
         kill_grace=settings.KILL_GRACE_SECONDS,
@@ -66,6 +70,23 @@ def work_for(block_run: BlockRun, run: PipelineRun, done: Mapping[str, list[Any]
             **(config.get("executor_config") or {}),
         },
     )
+
+
+def callback_of(block_run: BlockRun, run: PipelineRun) -> dict[str, Any]:
+    """Return what the job of a callback has beside that of a block: what happened, and what its parent had upstream.
+
+    `run_status`, `error` and `outputs` are as they were at the end that it follows, whatever came after.
+    """
+    call, parent = block_run.config["call"], block_run.parent
+    happened = {
+        "outcome": call["outcome"],
+        "block": parent.config if parent else None,
+        "run_status": call["run_status"],
+        "error": call["error"],
+        "outputs": call.get("outputs", []),
+        "upstream": upstream_outputs(parent, run, {}) if parent else [],
+    }
+    return {"callback": happened, "run_tests": False, "cache_outputs": False}
 
 
 def upstream_outputs(block_run: BlockRun, run: PipelineRun, known: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

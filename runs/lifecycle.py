@@ -8,12 +8,12 @@ from django.db import transaction
 
 from executors.base import Outcome
 from pipelines.models import Pipeline
-from runs import admission, events, slas
+from runs import admission, callbacks, events, slas
 from runs.admission import Answer, Door, Gate, NotAdmitted
 from runs.advancing import Step, advance, end_blocks, lock, take
 from runs.attempts import record
 from runs.many_rows import insert_all
-from runs.models import BlockRun, Origin, PipelineRun, Worker
+from runs.models import BlockRun, Origin, PipelineRun, Role, Worker
 from runs.planning import Draft, RunSettings, draft_run
 from runs.states import BlockStatus, RunStatus
 
@@ -138,11 +138,15 @@ def claim(block_run_id: int, attempt: int, worker: Worker, moment: datetime) -> 
     return block_run if block_run and take(block_run, worker, moment) else None
 
 
-def claim_next(worker: Worker, moment: datetime, *, run: PipelineRun | None = None) -> BlockRun | None:
-    """Take the most urgent queued block run (of one run, if given); None when there is none."""
+def claim_next(
+    worker: Worker, moment: datetime, *, run: PipelineRun | None = None, only_graph: bool = False
+) -> BlockRun | None:
+    """Take the most urgent queued block run (of one run, if given; no callback, if so asked); None without any."""
     queued = BlockRun.objects.queued()
     if run is not None:
         queued = queued.filter(pipeline_run=run)
+    if only_graph:  # a callback between two blocks would end the process that they share
+        queued = queued.of_graph()
     for _ in range(CLAIM_TRIES):
         block_run = queued.first()
         if block_run is None or take(block_run, worker, moment):
@@ -162,6 +166,8 @@ def finish_block(
     with transaction.atomic():
         run = lock(block_run.pipeline_run_id)
         if not record(run, block_run, outcome, moment):
+            if run.callbacks:
+                callbacks.release(run, block_run, moment)
             return None
         if block_run.is_finished and slas.has_ended_late(block_run, moment):
             slas.say_late(run, moment, block_run)
@@ -170,7 +176,7 @@ def finish_block(
         if block_run.pool:  # others may have waited for its slots
             events.publish_work()
         if step.taken is None and next_for is not None and run.status == RunStatus.RUNNING:
-            return claim_next(next_for, moment, run=run)
+            return claim_next(next_for, moment, run=run, only_graph=run.in_one_process)
         return step.taken
 
 
@@ -201,13 +207,24 @@ def start_at_once(run: PipelineRun, block_runs: Sequence[BlockRun], moment: date
 
 
 def go_on(run: PipelineRun, moment: datetime, *, finished: BlockRun | None = None, taker: Worker | None = None) -> Step:
-    """Advance a run under its lock and see to what follows: work to be taken, room for the next when it has ended."""
+    """Advance a run under its lock and see to what follows: work to be taken, callbacks, room for the next run."""
+    if finished is not None and finished.role == Role.CALLBACK:  # nothing comes after it
+        return Step()
+    if run.callbacks and finished is not None and callbacks.follow_block(run, finished, moment):
+        taker = taker if run.in_one_process else None  # who has come to an end here takes the callback first
     step = advance(run, moment, finished=finished, taker=taker)
     if step.queued:  # a worker needs no bell for what it takes itself
         events.publish_work()
     if step.has_ended:
-        make_room(run, moment)
+        has_ended(run, moment)
     return step
+
+
+def has_ended(run: PipelineRun, moment: datetime) -> None:
+    """A run has just ended: see to its callbacks, and to the runs that have waited for its place."""
+    if run.callbacks:
+        callbacks.follow_run(run, moment)
+    make_room(run, moment)
 
 
 def make_room(run: PipelineRun, moment: datetime) -> None:
@@ -233,5 +250,5 @@ def stop(run: PipelineRun, status: RunStatus, *, moment: datetime, reason: str, 
         if slas.has_ended_late(run, moment):
             slas.say_late(run, moment)
         events.publish_run(run.pk)
-        make_room(run, moment)
+        has_ended(run, moment)
     return True

@@ -237,6 +237,10 @@ class BlockRunQuerySet(models.QuerySet["BlockRun"]):
     def unfinished(self) -> Self:
         return self.exclude(status__in=BLOCK_FINISHED)
 
+    def of_graph(self) -> Self:
+        """The blocks by which a run goes on and ends: all but its callbacks."""
+        return self.exclude(role=Role.CALLBACK)
+
     def queued(self) -> Self:
         """Ready for a worker, most urgent first; without those for which their pool has no room."""
         open_pools = Pool.objects.with_use().filter(slots__gt=F("used")).values("name")  # one look for all rows
@@ -353,6 +357,10 @@ class BlockRun(models.Model):
     def be_born_queued(self, moment: datetime) -> None:
         """Be ready with its first row; only before it is stored."""
         self.status, self.queued_at = BlockStatus.QUEUED, moment
+
+    def be_born_waiting(self, until: datetime, reason: str) -> None:
+        """Wait with its first row; only before it is stored."""
+        self.status, self.next_attempt_at, self.reason = BlockStatus.WAITING, until, reason
 
     def move_to(self, status: BlockStatus, *, next_attempt: bool = False, **fields: Any) -> bool:
         """Move from the status and attempt it was read with; False if either is no longer so (fenced, or a lost race).

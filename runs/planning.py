@@ -9,7 +9,7 @@ from executors import registry
 from pipelines import catalog
 from pipelines.models import Pipeline, PipelineVersion
 from pipelines.refusal import Refusal
-from runs import pools, slas
+from runs import callbacks, pools, slas
 from runs.limits import NO_LIMITS, Limits
 from runs.models import BlockRun, PipelineRun
 from runs.readiness import PLAIN_RULES
@@ -61,6 +61,7 @@ def draft_run(
         **fields,
         **copied_settings(version, settings),
         **merged_variables(version, settings, variables, fields.get("event")),
+        callbacks=callbacks.entries_of(version, whole=only_block is None),
     )
     run.sla_at = slas.deadline_of(run)
     return Draft(run, plan_blocks(run, version, only_block=only_block, skip_sensors=skip_sensors))

@@ -82,7 +82,7 @@ def end_overdue(moment: datetime) -> int:
 
 def unstick(moment: datetime) -> int:
     """Advance running runs in which nothing is queued, runs or waits: there must be a way forward, or an end."""
-    active = BlockRun.objects.filter(
+    active = BlockRun.objects.of_graph().filter(
         pipeline_run=OuterRef("pk"), status__in=(BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
     )
     stuck = list(PipelineRun.objects.filter(status=RunStatus.RUNNING).exclude(Exists(active)).order_by("id")[:BATCH])

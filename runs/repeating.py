@@ -46,7 +46,7 @@ def retry(
 
 def blocks_to_repeat(run: PipelineRun, from_block: str | None, incomplete: bool) -> set[str]:
     """Return the uuids of the blocks that a retry runs again; raise Refusal for an unknown `from_block`."""
-    rows = {row.block_uuid: row for row in run.block_runs.all()}
+    rows = {row.block_uuid: row for row in run.block_runs.of_graph()}
     unfinished = {uuid for uuid, row in rows.items() if row.status != BlockStatus.COMPLETED}
     if from_block is None:
         return unfinished if incomplete else set(rows)

@@ -18,7 +18,8 @@ WIDE = ("config", "output", "error", "metrics")
 
 def why_running(run: PipelineRun, moment: datetime) -> Explanation:
     """Tell of a running run what each unfinished block waits for; blocks at work first."""
-    rows = {row.block_uuid: row for row in run.block_runs.select_related("worker").defer(*WIDE).order_by("position")}
+    in_order = run.block_runs.of_graph().select_related("worker").defer(*WIDE).order_by("position")
+    rows = {row.block_uuid: row for row in in_order}
     unfinished = sorted(
         (row for row in rows.values() if not row.is_finished), key=lambda row: ORDER.index(BlockStatus(row.status))
     )

@@ -155,7 +155,7 @@ def cadence(schedule: PipelineSchedule) -> Cadence:
     runs = list(due.for_strip().order_by("-id")[:LOOKED_AT])
     version = schedule.pipeline.current_version
     concurrency = version.settings.get("concurrency_config") if version else None
-    begins = BlockRun.objects.filter(pipeline_run__in=runs, first_started_at__isnull=False).order_by()
+    begins = BlockRun.objects.of_graph().filter(pipeline_run__in=runs, first_started_at__isnull=False).order_by()
     first = dict(begins.values_list("pipeline_run").annotate(Min("first_started_at")))
     waits = [first[run.pk] - run.started_at for run in runs if run.started_at and run.pk in first]
     since = min((run.execution_date for run in runs), default=None)

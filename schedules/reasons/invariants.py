@@ -114,7 +114,7 @@ def keepers(moment: datetime) -> QuerySet[Worker]:
 
 def idle_runs(moment: datetime) -> QuerySet[PipelineRun]:
     """Running runs of which nothing is queued, at work or waiting, and nothing was lately."""
-    of_run = BlockRun.objects.filter(pipeline_run=OuterRef("pk"))
+    of_run = BlockRun.objects.of_graph().filter(pipeline_run=OuterRef("pk"))
     active = of_run.filter(Q(status__in=GOING_ON) | Q(completed_at__gt=moment - GRACE))
     running = PipelineRun.objects.filter(status=RunStatus.RUNNING, started_at__lt=moment - GRACE)
     return running.exclude(Exists(active)).order_by("id")
@@ -159,12 +159,14 @@ def not_let_in(moment: datetime) -> list[Finding]:
 def open_blocks(moment: datetime, status: BlockStatus = BlockStatus.QUEUED) -> QuerySet[BlockRun]:
     """Block runs that are queued (or at work, or waiting), of runs that are over."""
     ended = PipelineRun.objects.filter(pk=OuterRef("pipeline_run"), status__in=RUN_FINISHED)
-    return BlockRun.objects.filter(Exists(ended.filter(completed_at__lt=moment - GRACE)), status=status).order_by()
+    blocks = BlockRun.objects.of_graph()  # callbacks go on when the run is over
+    return blocks.filter(Exists(ended.filter(completed_at__lt=moment - GRACE)), status=status).order_by()
 
 
 def ended_lately(moment: datetime) -> QuerySet[PipelineRun]:
     """Runs that ended within the last minutes, some of whose blocks are not finished."""
-    unfinished = BlockRun.objects.filter(pipeline_run=OuterRef("pk"), status__in=(BlockStatus.INITIAL, *GOING_ON))
+    blocks = BlockRun.objects.of_graph()
+    unfinished = blocks.filter(pipeline_run=OuterRef("pk"), status__in=(BlockStatus.INITIAL, *GOING_ON))
     lately = PipelineRun.objects.filter(status__in=RUN_FINISHED, completed_at__gt=moment - LATELY)
     return lately.filter(Exists(unfinished)).order_by()
 

@@ -67,12 +67,12 @@ def of_initial(ids: Sequence[int]) -> dict[int, str]:
 
 def of_idle(ids: Sequence[int]) -> dict[int, str]:
     """Runs of which no block is at work: what the first of their blocks waits for."""
-    at_work = BlockRun.objects.filter(pipeline_run=OuterRef("pk"), status=BlockStatus.RUNNING)
+    at_work = BlockRun.objects.of_graph().filter(pipeline_run=OuterRef("pk"), status=BlockStatus.RUNNING)
     running = PipelineRun.objects.filter(status=RunStatus.RUNNING, trigger_id__in=ids, backfill_id=None)
     idle = dict(running.exclude(Exists(at_work)).order_by("-id").values_list("trigger_id", "pk")[:MOST_RUNS])
     if not idle:
         return {}
-    blocks = BlockRun.objects.filter(
+    blocks = BlockRun.objects.of_graph().filter(
         pipeline_run__in=idle.values(), status__in=(BlockStatus.QUEUED, BlockStatus.WAITING)
     )
     rows = blocks.order_by("-status", "-position").values_list(
