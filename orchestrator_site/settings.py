@@ -130,7 +130,7 @@ HOST_NAME = socket.gethostname()
 LEASE_SECONDS = 20
 HEARTBEAT_SECONDS = 4
 SELF_FENCE_SECONDS = 14
-KILL_GRACE_SECONDS = 10
+KILL_GRACE_SECONDS = 8  # what was cancelled is gone within ten, the second until it is noticed included
 DRAIN_SECONDS = envnumber("DRAIN_SECONDS", 30, low=0, high=3600)
 LOST_WORKER_ATTEMPTS = 3
 CALLBACK_TIMEOUT_SECONDS = int(envnumber("CALLBACK_TIMEOUT_SECONDS", 600, low=1, high=86_400))
