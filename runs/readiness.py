@@ -21,6 +21,8 @@ class Node:
 
 def verdict(node: Node, upstream: Sequence[str]) -> BlockStatus | None:
     """Say where an initial block goes, given its upstream blocks' statuses; None while that is open."""
+    if not upstream:  # nothing to ask a rule about
+        return BlockStatus.QUEUED
     failed = sum(status in FAILED for status in upstream)
     refused = sum(status == BlockStatus.CONDITION_FAILED for status in upstream)
     succeeded = sum(status == BlockStatus.COMPLETED for status in upstream)
@@ -28,7 +30,7 @@ def verdict(node: Node, upstream: Sequence[str]) -> BlockStatus | None:
     if node.rule == "all_done":
         return BlockStatus.QUEUED if all_done else None
     if node.rule == "one_success":
-        return BlockStatus.QUEUED if succeeded or not upstream else BlockStatus.UPSTREAM_FAILED if all_done else None
+        return BlockStatus.QUEUED if succeeded else BlockStatus.UPSTREAM_FAILED if all_done else None
     if node.rule == "one_failed":
         return BlockStatus.QUEUED if failed else BlockStatus.CONDITION_FAILED if all_done else None
     if node.rule == "all_failed":

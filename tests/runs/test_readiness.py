@@ -15,6 +15,7 @@ QUEUED = BlockStatus.QUEUED
     ("rule", "upstream", "expected"),
     [
         ("all_success", [], QUEUED),
+        *((rule, [], QUEUED) for rule in ("none_failed", "all_done", "one_success", "one_failed", "all_failed")),
         ("all_success", [DONE, DONE], QUEUED),
         ("all_success", [DONE, OPEN], None),
         ("all_success", [FAILED, OPEN], BlockStatus.UPSTREAM_FAILED),
