@@ -69,7 +69,7 @@ def advance(
     if run.status in RUN_FINISHED or (finished is not None and not finished.is_finished):
         return Step()
     is_open = False  # something is known to be still to run
-    if finished is not None and finished.status == BlockStatus.COMPLETED and finished.config.get("plain_below"):
+    if finished is not None and changes_nothing_else(finished):
         below = run.block_runs.filter(block_uuid__in=finished.downstream, status=BlockStatus.INITIAL, pending__gt=0)
         is_open = bool(finished.downstream and below.update(pending=F("pending") - 1))
     else:
@@ -78,6 +78,15 @@ def advance(
     if not is_open and step == Step():
         return Step(has_ended=finish_if_done(run, moment))
     return step
+
+
+def changes_nothing_else(finished: BlockRun) -> bool:
+    """Tell whether counting is all that has to follow: it completed, nothing below asks for failures, nor did it.
+
+    The run may have gone on after a failure only for the sake of a block that asks for some: after that, it stops.
+    """
+    is_plain = finished.status == BlockStatus.COMPLETED and finished.config.get("plain_below")
+    return bool(is_plain) and not asks_for_failures(finished)
 
 
 def settle_all(run: PipelineRun, moment: datetime) -> None:

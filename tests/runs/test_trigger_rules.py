@@ -130,3 +130,17 @@ def test_a_retry_that_fails_again_ends_as_before(now: datetime) -> None:
     assert (run.status, run.attempt) == ("failed", 2)
     assert run.block_runs.get(block_uuid="left").attempt == 2
     assert run.block_runs.get(block_uuid="right").attempt == 1
+
+
+def test_a_failed_run_stops_after_the_last_block_that_asked_for_failures(now: datetime) -> None:
+    blocks = (
+        Block(uuid="load", name="load"),
+        Block(uuid="tell", name="tell", upstream=("load",), trigger_rule="one_failed"),
+        Block(uuid="after", name="after", upstream=("tell",)),
+    )
+    run = create_run(make_pipeline("etl", blocks), moment=now, origin=Origin.MANUAL)
+
+    drive(run, now, lambda uuid: FAILED if uuid == "load" else COMPLETED)
+
+    assert statuses(run) == {"load": "failed", "tell": "completed", "after": "cancelled"}
+    assert run.status == "failed"
