@@ -74,3 +74,19 @@ class PipelineViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         return PipelineDetailSerializer if self.action == "retrieve" else PipelineSerializer
+
+
+def validated(serializer_class: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
+    """Return what the body says; raises ValidationError for whatever is wrong with it."""
+    serializer = serializer_class(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    data: dict[str, Any] = serializer.validated_data
+    return data
+
+
+def is_dry_run(request: Request) -> bool:
+    """Whether `dry_run=true` asks to be told only; raises Refusal for another word."""
+    found: bool = choice("", {"true": True, "false": False}).read(
+        request.query_params.get("dry_run", "false"), "dry_run"
+    )
+    return found

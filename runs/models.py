@@ -232,6 +232,15 @@ class PipelineRun(models.Model):
             self.__dict__.update(status=status, **fields)
         return bool(moved)
 
+    def origins_of_variables(self) -> dict[str, str]:
+        """Return where each variable is from, in the words people know: a schedule is stored as "trigger"."""
+        return {name: "schedule" if origin == "trigger" else origin for name, origin in self.variable_origins.items()}
+
+    def set_kept(self, is_kept: bool) -> None:
+        """Keep this run from retention, or leave it to it."""
+        PipelineRun.objects.filter(pk=self.pk).update(is_kept=is_kept)
+        self.is_kept = is_kept
+
 
 class BlockRunQuerySet(models.QuerySet["BlockRun"]):
     def unfinished(self) -> Self:

@@ -15,6 +15,22 @@ from runs.models import BlockRun, PipelineRun
 from runs.readiness import PLAIN_RULES
 from runs.states import RunStatus
 
+# What a block run has from its pipeline's version; all else is its life.
+OF_THE_VERSION = (
+    "name",
+    "type",
+    "position",
+    "priority",
+    "upstream",
+    "downstream",
+    "trigger_rule",
+    "config",
+    "executor",
+    "timeout",
+    "pool",
+    "pool_slots",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:

@@ -1,60 +1,120 @@
-"""Running again what has failed or was cancelled."""
+"""Running a finished run again: what is incomplete, all of it, or from a block on; as it was, or as it is by now."""
 
+from copy import copy
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
+from pipelines import catalog
 from pipelines.refusal import Refusal
-from runs import events
-from runs.admission import Door, NotAdmitted
-from runs.advancing import lock, queue_ready, settle_all
-from runs.lifecycle import cancel_for
+from runs import admission, events, slas
+from runs.admission import Door, Gate, NotAdmitted
+from runs.advancing import lock
+from runs.lifecycle import cancel_for, go_on
 from runs.models import PipelineRun
+from runs.repeat_plans import Plan, Version, Wanted, plan_for
 from runs.setting_back import set_back
-from runs.states import BlockStatus, RunStatus
+from runs.states import RunStatus
+from runs.version_changes import make_so
 
 
 def retry(
-    run: PipelineRun, *, moment: datetime, by: str = "", from_block: str | None = None, incomplete: bool = True
+    run: PipelineRun,
+    *,
+    moment: datetime,
+    by: str = "",
+    from_block: str | None = None,
+    incomplete: bool = True,
+    version: Version = "pinned",
 ) -> bool:
-    """Run a failed or cancelled run again: its incomplete blocks, all of them, or a block and its descendants.
+    """Run a finished run again: its incomplete blocks, the whole of it (not `incomplete`), or a block and all after it.
 
-    False if it is neither. Raises NotAdmitted when its limits leave no room for it now.
+    What is incomplete is always repeated along. With the `version` "current", blocks that are new or changed run too,
+    with all after them, and those that are gone are removed. False if the run goes on already. Raises Refusal for an
+    unknown block, a completed run of which nothing is incomplete, a broken pipeline; NotAdmitted when its limits leave
+    no room for it now.
     """
+    wanted = Wanted(from_block=from_block, whole=not incomplete, version=version)
     with transaction.atomic():
-        gate = Door.open([run], moment, but=run).admit(run)
+        asking = with_version(run, version)
+        gate = Door.open([asking], moment, but=run).admit(asking)
         run = lock(run.pk)
-        if run.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
+        if not run.is_finished:
             return False
-        if not gate.is_open:
-            raise NotAdmitted(f"Run {run.pk} cannot start again", gate)
-        cancel_for(run, gate, moment)
-        chosen = blocks_to_repeat(run, from_block, incomplete)
-        set_back(run, [row for row in run.block_runs.all() if row.block_uuid in chosen], moment)
-        deadline = moment + run.timeout if run.timeout else None
-        fields = {"attempt": run.attempt + 1, "started_at": moment, "completed_at": None, "deadline_at": deadline}
-        fields |= {"logs_removed_at": None, "outputs_removed_at": None}  # it writes new ones
-        if not run.move_to(RunStatus.RUNNING, reason="", **fields):
+        plan = plan_for(run, wanted)
+        reopen(run, gate, moment)
+        set_back(run, [plan.rows[line.block_uuid] for line in plan.again if line.status], moment)
+        if plan.change is not None:
+            make_so(run, plan.change, plan.rows, moment)
+        if not restart(run, moment, **(plan.change.fields if plan.change else {})):
             return False
-        events.note(run, "retried", moment, f"by {by}" if by else "", blocks=sorted(chosen))
-        settle_all(run, moment)
-        if queue_ready(run, moment).queued:
-            events.publish_work()
+        events.note(run, "retried", moment, told(wanted, by), blocks=[line.block_uuid for line in plan.again])
+        go_on(run, moment)
         events.publish_run(run.pk)
     return True
 
 
-def blocks_to_repeat(run: PipelineRun, from_block: str | None, incomplete: bool) -> set[str]:
-    """Return the uuids of the blocks that a retry runs again; raise Refusal for an unknown `from_block`."""
-    rows = {row.block_uuid: row for row in run.block_runs.of_graph()}
-    unfinished = {uuid for uuid, row in rows.items() if row.status != BlockStatus.COMPLETED}
-    if from_block is None:
-        return unfinished if incomplete else set(rows)
-    if from_block not in rows:
-        raise Refusal(f"Run {run.pk} has no block {from_block!r}.", field="from_block", code="unknown_block")
-    chosen, todo = set(unfinished), [from_block]
-    while todo:
-        uuid = todo.pop()
-        chosen.add(uuid)
-        todo += [name for name in rows[uuid].downstream if name not in chosen]
-    return chosen
+def preview(
+    run: PipelineRun,
+    *,
+    moment: datetime,
+    from_block: str | None = None,
+    incomplete: bool = True,
+    version: Version = "pinned",
+) -> tuple[Plan, str]:
+    """Return exactly what `retry` would do now, and "" or why its limits would refuse it. Raises what it would raise.
+
+    A run that goes on already is refused too.
+    """
+    if not run.is_finished:
+        raise unfinished(run)
+    plan = plan_for(run, Wanted(from_block=from_block, whole=not incomplete, version=version))
+    asking = with_version(run, version)
+    shut = next((gate for gate in admission.gates_of(asking, moment, is_new=True) if not gate.is_open), None)
+    return plan, shut.reason if shut else ""
+
+
+def unfinished(run: PipelineRun) -> Refusal:
+    hint = "Cancel it first, or wait for its end."
+    return Refusal(f"Run {run.pk} is {run.status}; only a finished run is retried.", hint=hint, code="conflict")
+
+
+def with_version(run: PipelineRun, version: Version) -> PipelineRun:
+    """Return the run as its limits will be: the concurrency of a pipeline is a setting of its version."""
+    if version == "pinned":
+        return run
+    run = copy(run)
+    run.version = catalog.runnable_version(catalog.find(run.pipeline.uuid))
+    return run
+
+
+def reopen(run: PipelineRun, gate: Gate, moment: datetime) -> None:
+    """See that a finished run may go on: raise NotAdmitted, or end those that have to go first."""
+    if not gate.is_open:
+        raise NotAdmitted(f"Run {run.pk} cannot start again", gate)
+    cancel_for(run, gate, moment)
+
+
+def restart(run: PipelineRun, moment: datetime, **fields: Any) -> bool:
+    """Move a finished run to running with all its clocks set anew."""
+    clocks: dict[str, Any] = {
+        "started_at": moment,
+        "completed_at": None,
+        "deadline_at": moment + run.timeout if run.timeout else None,
+        "sla_at": moment + run.sla if run.sla else None,
+        "passed_sla": False,
+        "logs_removed_at": None,  # it writes new ones
+        "outputs_removed_at": None,
+    }
+    if not run.move_to(RunStatus.RUNNING, attempt=run.attempt + 1, reason="", **clocks, **fields):
+        return False
+    slas.restart(run, moment)
+    return True
+
+
+def told(wanted: Wanted, by: str) -> str:
+    """Say what was asked for, in words."""
+    what = f"from {wanted.from_block} on" if wanted.from_block else "the whole run" if wanted.whole else ""
+    with_ = "with the current version" if wanted.version == "current" else ""
+    return ", ".join(part for part in (what, with_, f"by {by}" if by else "") if part)

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from pipelines.serializers import Flag, Instant, JSONObject, StrictSerializer, Text
+from pipelines.serializers import Instant, JSONObject, StrictSerializer, Text
 from runs.models import BlockRun, Origin, PipelineRun
 from runs.states import BlockStatus, RunStatus
 
@@ -38,6 +39,7 @@ class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
             "started_at",
             "completed_at",
             "duration",
+            "is_kept",
         ]
         read_only_fields = fields
 
@@ -151,10 +153,15 @@ class PipelineRunDetailSerializer(PipelineRunSerializer):
         ]
         read_only_fields = fields
 
-    variable_origins = JSONObject(read_only=True)
+    variable_origins = serializers.SerializerMethodField()
     event_variables = JSONObject(source="event", read_only=True)
     version = serializers.CharField(source="version.content_hash", read_only=True)
     block_runs = BlockRunSerializer(many=True, read_only=True)
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_variable_origins(self, run: PipelineRun) -> dict[str, str]:
+        """Return where each variable is from: "pipeline", "schedule", "run" or "event"."""
+        return run.origins_of_variables()
 
 
 class StartSerializer(StrictSerializer):
@@ -166,18 +173,6 @@ class StartSerializer(StrictSerializer):
 
 class CancelSerializer(StrictSerializer):
     reason = Text(required=False, max_length=400)
-
-
-class RetrySerializer(StrictSerializer):
-    """From a block on, or what is incomplete (the default), or with `incomplete: false` the whole run."""
-
-    from_block = Text(required=False, max_length=255)
-    incomplete = Flag(required=False)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "from_block" in attrs and "incomplete" in attrs:
-            raise serializers.ValidationError("Give from_block or incomplete, not both.", code="contradiction")
-        return attrs
 
 
 class LogLineSerializer(StrictSerializer):

@@ -37,9 +37,10 @@ BLOCK_FINISHED = frozenset(
 RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.INITIAL: frozenset({RunStatus.RUNNING, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}),
     RunStatus.RUNNING: RUN_FINISHED,
-    RunStatus.COMPLETED: frozenset(),
-    RunStatus.FAILED: frozenset({RunStatus.RUNNING}),  # a retry
-    RunStatus.CANCELLED: frozenset({RunStatus.RUNNING}),  # a retry
+    # Repeated, or a block of it marked by hand. (A completed one: as a whole, from a block on, with another version.)
+    RunStatus.COMPLETED: frozenset({RunStatus.RUNNING}),
+    RunStatus.FAILED: frozenset({RunStatus.RUNNING}),
+    RunStatus.CANCELLED: frozenset({RunStatus.RUNNING}),
 }
 
 BLOCK_MOVES: dict[BlockStatus, frozenset[BlockStatus]] = {
@@ -68,7 +69,7 @@ BLOCK_MOVES: dict[BlockStatus, frozenset[BlockStatus]] = {
     ),
     # One that waits for its members goes where they go.
     BlockStatus.WAITING: frozenset({BlockStatus.QUEUED, *BLOCK_FINISHED}),
-    # Only a retry leaves a finished state.
+    # Only a retry or a mark by hand leaves a finished state.
     BlockStatus.COMPLETED: frozenset({BlockStatus.INITIAL}),
     BlockStatus.FAILED: frozenset({BlockStatus.INITIAL}),
     BlockStatus.CANCELLED: frozenset({BlockStatus.INITIAL}),

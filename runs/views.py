@@ -56,9 +56,7 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "states": {block_run.block_uuid: block_run.status for block_run in block_runs},
         "tally": tally(block_runs),
         "events": list(run.events.select_related("block_run").defer(*WIDE_OF_EVENT).order_by("-id")[:MOST_EVENTS]),
-        "variables": [
-            (name, value, run.variable_origins.get(name, "")) for name, value in sorted(run.variables.items())
-        ],
+        "variables": variables_of(run),
         "chosen": chosen,
         "chosen_uuid": chosen.block_uuid if chosen else "",
         "why": None if run.is_finished else why(run, now),
@@ -95,9 +93,7 @@ def retry(request: HttpRequest, run_id: int) -> HttpResponse:
     if goes_on:
         messages.success(request, f"Run {run_id} goes on: attempt {run.attempt + 1}.")
     else:
-        messages.warning(
-            request, f"Run {run_id} is {find_run(run_id).status}; only a failed or cancelled one is retried."
-        )
+        messages.warning(request, str(repeating.unfinished(find_run(run_id))))
     return redirect("runs:detail", run_id)
 
 
@@ -127,6 +123,12 @@ def find_run(run_id: int) -> PipelineRun:
     if run is None:
         raise Http404(f"There is no run {str(run_id)[:80]}. It may have been removed by retention.")
     return run
+
+
+def variables_of(run: PipelineRun) -> list[tuple[str, Any, str]]:
+    """Return name, value and origin of each variable."""
+    origins = run.origins_of_variables()
+    return [(name, value, origins.get(name, "")) for name, value in sorted(run.variables.items())]
 
 
 def with_progress(runs: Sequence[PipelineRun]) -> list[dict[str, Any]]:

@@ -21,10 +21,11 @@ from rest_framework.utils.urls import replace_query_param
 from pipelines import catalog
 from pipelines.filters import choice, instant, number, read_number, text
 from pipelines.refusal import Refusal
-from pipelines.viewsets import Resource
-from runs import history, lifecycle, logs, repeating
+from pipelines.viewsets import Resource, validated
+from runs import history, lifecycle, logs, retry_actions
 from runs.models import BlockRun, Origin, PipelineRun
 from runs.repeats import start_once
+from runs.retry_actions import RetryActions
 from runs.run_log import read_run_log
 from runs.serializers import (
     AttemptsSerializer,
@@ -35,7 +36,6 @@ from runs.serializers import (
     OutputsSerializer,
     PipelineRunDetailSerializer,
     PipelineRunSerializer,
-    RetrySerializer,
     RunLogSerializer,
     StartSerializer,
     log_line,
@@ -74,7 +74,7 @@ class RunList(mixins.ListModelMixin, Resource):
     }
     search_fields = ("pipeline__uuid", "pipeline__name", "trigger_name", "reason")
     orders = ("id", "created_at", "execution_date")
-    scopes = {"create": "run", "cancel": "run", "retry": "run"}
+    scopes = {"create": "run", "cancel": "run"}
 
 
 @extend_schema(tags=["pipelines"])
@@ -95,8 +95,9 @@ class RunsOfPipelineViewSet(RunList):
 
 
 @extend_schema(tags=["pipeline_runs"])
-class PipelineRunViewSet(mixins.RetrieveModelMixin, RunList):
-    action_parameters = {"logs": ("cursor", "limit", "as")}
+class PipelineRunViewSet(mixins.RetrieveModelMixin, RetryActions, RunList):
+    action_parameters = {"logs": ("cursor", "limit", "as"), **retry_actions.PARAMETERS}
+    scopes = {**RunList.scopes, **retry_actions.SCOPES}
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
@@ -115,17 +116,7 @@ class PipelineRunViewSet(mixins.RetrieveModelMixin, RunList):
         run, by = self.get_object(), request.user.get_username()
         reason = validated(CancelSerializer, request).get("reason") or f"cancelled by {by}"
         if not lifecycle.cancel(run, moment=timezone.now(), reason=reason, by=by):
-            raise conflict(self.get_object(), "already")
-        return Response(PipelineRunSerializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED)
-
-    @extend_schema(request=RetrySerializer, responses={202: PipelineRunSerializer})
-    @action(detail=True, methods=["post"])
-    def retry(self, request: Request, pk: str) -> Response:
-        """Run a failed or cancelled run again. 409 when it is neither."""
-        run, by = self.get_object(), request.user.get_username()
-        wanted = validated(RetrySerializer, request)
-        if not repeating.retry(run, moment=timezone.now(), by=by, **wanted):
-            raise conflict(self.get_object(), "")
+            raise conflict(self.get_object())
         return Response(PipelineRunSerializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(responses=ExplanationSerializer, filters=False)
@@ -269,13 +260,6 @@ def read_attempt(request: Request, block_run: BlockRun) -> int:
     return read_number(given, "attempt", low=1, high=block_run.attempt)
 
 
-def validated(serializer_class: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
-    serializer = serializer_class(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    data: dict[str, Any] = serializer.validated_data
-    return data
-
-
 def start(request: Request, create: Callable[..., PipelineRun]) -> Response:
     """Start what the body asks for: 201 with the new run and where it is; 200 when the request was a repetition.
 
@@ -298,7 +282,5 @@ def start(request: Request, create: Callable[..., PipelineRun]) -> Response:
     return Response(PipelineRunSerializer(run).data, status=code, headers={"Location": where})
 
 
-def conflict(run: PipelineRun, already: str) -> Refusal:
-    what = f"{already} {run.status}".strip()
-    hint = "Only failed and cancelled runs can be retried." if not already else ""
-    return Refusal(f"Run {run.pk} is {what}.", hint=hint, code="conflict")
+def conflict(run: PipelineRun) -> Refusal:
+    return Refusal(f"Run {run.pk} is already {run.status}.", code="conflict")

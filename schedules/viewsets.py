@@ -16,10 +16,10 @@ from pipelines import catalog
 from pipelines.filters import choice, instant, number, read_number, text
 from pipelines.refusal import Refusal
 from pipelines.serializers import read_instant
-from pipelines.viewsets import Resource
+from pipelines.viewsets import Resource, validated
 from runs.models import Origin
 from runs.serializers import PipelineRunSerializer, StartSerializer
-from runs.viewsets import IDEMPOTENCY_KEY, RunList, start, validated
+from runs.viewsets import IDEMPOTENCY_KEY, RunList, start
 from runs.why_serializers import ExplanationSerializer
 from schedules import scheduler, triggers
 from schedules.mage_trigger import check_active

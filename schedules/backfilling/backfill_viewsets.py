@@ -16,9 +16,9 @@ from rest_framework.reverse import reverse
 from pipelines import catalog
 from pipelines.filters import choice, instant, number, text
 from pipelines.refusal import Refusal
-from pipelines.viewsets import Resource
+from pipelines.viewsets import Resource, is_dry_run, validated
 from runs.repeats import make_once
-from runs.viewsets import IDEMPOTENCY_KEY, validated
+from runs.viewsets import IDEMPOTENCY_KEY
 from schedules.backfilling import backfill_endings, backfills
 from schedules.backfilling.backfill_progress import forecast, progress
 from schedules.backfilling.backfill_serializers import (
@@ -84,7 +84,7 @@ class BackfillViewSet(mixins.ListModelMixin, Resource):
         With `dry_run=true`, answer 200 with every slot and its state, and start nothing.
         """
         fields = validated(BackfillSerializer, request)
-        if choice("", {"true": True, "false": False}).read(request.query_params.get("dry_run", "false"), "dry_run"):
+        if is_dry_run(request):
             plan = backfills.plan(asked_for(fields), timezone.now())
             return Response(plan_as_dict(plan))
         backfill, is_new = make_once(

@@ -15,8 +15,7 @@ from rest_framework.response import Response
 
 from pipelines.filters import choice, instant, number, text
 from pipelines.refusal import Refusal
-from pipelines.viewsets import Resource
-from runs.viewsets import validated
+from pipelines.viewsets import Resource, validated
 from schedules.days import calendar_changes, window_changes
 from schedules.days.calendar_serializers import (
     CalendarSerializer,

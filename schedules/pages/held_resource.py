@@ -12,8 +12,7 @@ from rest_framework.response import Response
 
 from pipelines.refusal import Refusal
 from pipelines.serializers import Flag, Instant, StrictSerializer, Text, Whole
-from pipelines.viewsets import Resource
-from runs.viewsets import validated
+from pipelines.viewsets import Resource, validated
 from schedules import holding
 from schedules.models import Decision, Occurrence
 from schedules.serializers import OccurrenceSerializer

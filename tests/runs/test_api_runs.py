@@ -130,14 +130,23 @@ def test_a_run_is_retried_from_a_block_on() -> None:
     assert run.block_runs.get(block_uuid="load").status == BlockStatus.QUEUED
 
 
-@pytest.mark.parametrize("status", [RunStatus.RUNNING, RunStatus.COMPLETED])
-def test_only_failed_and_cancelled_runs_are_retried(status: RunStatus) -> None:
-    run = make_run(status=status)
+def test_a_run_that_goes_on_is_not_retried() -> None:
+    run = make_run()
 
     answer = make_client().post(f"{RUNS}/{run.pk}/retry", {})
 
     assert answer.status_code == 409
-    assert answer.json()["detail"] == f"Run {run.pk} is {status}."
+    assert answer.json()["detail"] == f"Run {run.pk} is running; only a finished run is retried."
+
+
+def test_a_completed_run_is_only_repeated_on_purpose() -> None:
+    run = make_run(status=RunStatus.COMPLETED, blocks=dict.fromkeys(("load", "clean", "save"), BlockStatus.COMPLETED))
+
+    refused = make_client().post(f"{RUNS}/{run.pk}/retry", {})
+    accepted = make_client().post(f"{RUNS}/{run.pk}/retry", {"whole": True})
+
+    assert (refused.status_code, accepted.status_code) == (409, 202)
+    assert set(run.block_runs.values_list("attempt", flat=True)) == {2}
 
 
 @pytest.mark.parametrize(

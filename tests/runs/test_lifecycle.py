@@ -449,7 +449,8 @@ def test_a_completed_or_running_run_is_not_retried(now: datetime) -> None:
 
     assert not repeating.retry(run, moment=now)
     drive(run, now)
-    assert not repeating.retry(run, moment=now)
+    with pytest.raises(Refusal, match="nothing of it is incomplete"):
+        repeating.retry(run, moment=now)
 
 
 def test_a_result_of_an_old_attempt_is_refused_after_a_retry(now: datetime) -> None:

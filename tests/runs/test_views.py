@@ -277,7 +277,7 @@ def test_retry_from_an_unknown_block_is_not_found(page: Client) -> None:
 def test_retry_of_a_running_run_says_why_not(page: Client) -> None:
     run = make_run()
 
-    assert "only a failed or cancelled one" in text_of(page.post(f"/runs/{run.pk}/retry/", follow=True))
+    assert "only a finished run" in text_of(page.post(f"/runs/{run.pk}/retry/", follow=True))
 
 
 @pytest.mark.parametrize("verb", ["cancel", "retry"])
