@@ -1,12 +1,13 @@
 """The blocks of one pipeline, from the lists of its metadata.yaml and the code files that these name."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipelines.blocks import EXTENSIONS, FOLDERS, check_code, read_block, unfit
+from pipelines.blocks import EXTENSIONS, FOLDERS, check_code, read_block, source_path, unfit
+from pipelines.callback_files import named_by_pipeline, outcomes_of, refuse_what_is_never_called
 from pipelines.fields import Fields
 from pipelines.files import FileFault, MissingFile, Sources, inside, shown, stamp_of
 from pipelines.graph import Block, nearest
@@ -23,6 +24,7 @@ class BlockEntries:
         self.pipeline_type = pipeline_type
         self.metadata = metadata  # the project's
         self.by_uuid: dict[str, Fields] = {}
+        self.after = named_by_pipeline(top)  # the pipeline's own callbacks, by outcome
 
     def line(self, uuid: str, key: str) -> int | None:
         """Return the line of a block's key, or of the block; None for a block that has no entry."""
@@ -42,19 +44,22 @@ class BlockEntries:
         others = [block for blocks in attached.values() for block in blocks if block.uuid not in known]
         elsewhere = {block.uuid for block in others} | uuids_in(self.top.data.get("widgets"))
         elsewhere |= uuids_in(self.top.data.get("extensions"))
-        files = {block.uuid: block.file for block in run}
+        originals = {block.uuid: block for block in reversed(run)}
         run = [
             replace(
                 block,
                 upstream=tuple(uuid for uuid in block.upstream if uuid in known or uuid not in elsewhere),
                 callbacks=attachments(block, block.callbacks, attached["callback"]),
                 conditions=attachments(block, block.conditions, attached["conditional"]),
-                file=self.original_file(block, files),
+                file=self.original_file(block, originals),
             )
             for block in run
         ]
         used = {uuid for block in run for uuid in (*block.callbacks, *block.conditions)}
-        return [self.with_code(block, used, secrets) for block in (*run, *others)]
+        used |= {uuid for uuids in self.after.values() for uuid in uuids}
+        blocks = [self.with_code(block, used, secrets) for block in (*run, *others)]
+        refuse_what_is_never_called(self.top, self.after, blocks)
+        return blocks
 
     def listed(self, key: str, kind: str) -> list[Block]:
         found = []
@@ -66,28 +71,62 @@ class BlockEntries:
         return found
 
     def named_only(self, kind: str, run: list[Block], listed: list[Block]) -> list[Block]:
-        """Return the callbacks or conditions that blocks name and no list has, where their file is in its place."""
+        """Return the callbacks or conditions that are named and no list has, where their file is in its place."""
         known = {block.uuid for block in listed}
         made: dict[str, Block] = {}
-        for block in run:
-            for uuid in block.callbacks if kind == "callback" else block.conditions:
-                file = f"{FOLDERS[kind]}/{uuid}.py"
-                if uuid in known or uuid in made:
-                    continue
-                if unfit(uuid) or stamp_of(self.sources.root / file) is None:
-                    hint = nearest(uuid, known) or f"Add it to {LISTS[kind]}, and its code as {shown(file)}."
-                    key = f"{kind}_blocks"
-                    self.by_uuid[block.uuid].fault(f"{key}: there is no {kind} {shown(uuid)!r}.", key, hint)
-                    continue
-                made[uuid] = Block(uuid=uuid, name=uuid, type=kind, file=file)
+        for entry, key, uuid in self.named(kind, run):
+            file = f"{FOLDERS[kind]}/{uuid}.py"
+            if uuid in known or uuid in made:
+                continue
+            if unfit(uuid) or stamp_of(self.sources.root / file) is None:
+                hint = nearest(uuid, known) or f"Add it to {LISTS[kind]}, and its code as {shown(file)}."
+                entry.fault(f"{key}: there is no {kind} {shown(uuid)!r}.", key, hint)
+                continue
+            made[uuid] = Block(uuid=uuid, name=uuid, type=kind, file=file)
         return list(made.values())
 
-    def original_file(self, block: Block, files: Mapping[str, str | None]) -> str | None:
-        """Return the block's file; a replica has that of the block it repeats, here or in another pipeline."""
-        original = block.replicated_block
-        if not original or unfit(original):
+    def named(self, kind: str, run: list[Block]) -> Iterator[tuple[Fields, str, str]]:
+        """Yield where, under which key and which callback (or condition) is named: at blocks, at the pipeline."""
+        for block in run:
+            for uuid in block.callbacks if kind == "callback" else block.conditions:
+                yield self.by_uuid[block.uuid], f"{kind}_blocks", uuid
+        if kind == "callback":
+            taken = {block.uuid for block in run}
+            for outcome, uuids in self.after.items():
+                yield from ((self.top, f"on_{outcome}", uuid) for uuid in uuids if uuid not in taken)
+
+    def original_file(self, block: Block, blocks: Mapping[str, Block]) -> str | None:
+        """Return the block's file; a replica has that of the block it repeats, here or in another pipeline.
+
+        Where there is no such block, nor its file, that is a fault.
+        """
+        if not block.replicated_block:
             return block.file
-        return files.get(original) or f"{FOLDERS[block.type]}/{original}.{EXTENSIONS[block.language]}"
+        entry, seen = self.by_uuid[block.uuid], {block.uuid}
+        original = block.replicated_block
+        while (found := blocks.get(original)) and found.replicated_block and original not in seen:
+            seen.add(original)
+            original = found.replicated_block
+        if found and original not in seen:
+            return found.file
+        file = f"{FOLDERS[block.type]}/{original}.{EXTENSIONS[block.language]}"
+        if source_path(entry.inner("configuration")):
+            return block.file
+        if not unfit(original) and original not in seen and stamp_of(self.sources.root / file):
+            return file
+        hint = nearest(original, sorted({*blocks, *self.beside(file)} - seen)) or f"Its code would be {shown(file)}."
+        entry.fault(f"replicated_block: there is no block {shown(original)!r}.", "replicated_block", hint)
+        return None
+
+    def beside(self, file: str) -> list[str]:
+        """Return the blocks that have their code in the folder of a file."""
+        folder, suffix = PurePosixPath(file).parent, PurePosixPath(file).suffix
+        inner = PurePosixPath(*folder.parts[1:])
+        try:
+            names = os.listdir(self.sources.root / folder)
+        except (OSError, ValueError):
+            return []
+        return [str(inner / name.removesuffix(suffix)) for name in names if name.endswith(suffix)]
 
     def found(self, path: str) -> str:
         """Return the path as this project has it: Mage may write it from the folder that the project lies in."""
@@ -106,11 +145,13 @@ class BlockEntries:
         try:
             if block.unsupported:
                 return replace(block, file=self.optional(block.file))
-            asked = check_code(block, self.sources.read(block.file))
+            source = self.sources.read(block.file)
+            asked = check_code(block, source)
+            outcomes = outcomes_of(source) if block.type == "callback" else ()
         except FileFault as fault:
             self.note(self.without_code(block) if isinstance(fault, MissingFile) else fault)
             return block
-        return replace(block, secrets=tuple(sorted({*block.secrets, *asked, *secrets})))
+        return replace(block, secrets=tuple(sorted({*block.secrets, *asked, *secrets})), outcomes=outcomes)
 
     def optional(self, path: str) -> str | None:
         if not inside(self.sources.root, path).is_file():

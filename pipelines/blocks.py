@@ -1,8 +1,7 @@
 """Blocks as a pipeline's metadata.yaml and their code files describe them. Code is parsed, never imported."""
 
 import ast
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,6 +9,8 @@ from pipelines import exception_names
 from pipelines.fields import Fields
 from pipelines.files import FileFault, TextFile, shown
 from pipelines.graph import EXECUTABLE_TYPES, OTHER_TYPES, TRIGGER_RULES, UNSUPPORTED_TYPES, Block
+from pipelines.marks import marks, parse_code
+from pipelines.pool_fields import pool_of
 from pipelines.templating import secret_names
 
 BLOCK_TYPES = (*EXECUTABLE_TYPES, *UNSUPPORTED_TYPES, *OTHER_TYPES)
@@ -48,6 +49,7 @@ def read_block(entry: Fields, *, kind: str, pipeline_type: str, metadata: Mappin
     type_ = type_ or "custom"
     configuration, poking = entry.inner("configuration"), Either(entry, entry.inner("configuration"))
     executor_type = entry.text("executor_type", limit=100) or None
+    pool, pool_slots = pool_of(entry)
     language = language_of(entry, configuration)
     return Block(
         uuid=uuid,
@@ -62,7 +64,8 @@ def read_block(entry: Fields, *, kind: str, pipeline_type: str, metadata: Mappin
         retry_config=retry_config(entry),
         timeout=entry.seconds("timeout"),
         priority=entry.integer("priority", low=-1000, high=1000) or 0,
-        pool=entry.text("pool", limit=100) or None,
+        pool=pool,
+        pool_slots=pool_slots,
         resources=entry.mapping("resources"),
         trigger_rule=entry.choice("trigger_rule", TRIGGER_RULES, "all_success"),
         sla=entry.seconds("sla"),
@@ -180,10 +183,10 @@ def check_code(block: Block, source: TextFile) -> set[str]:
     """Return the names of the secrets that the code asks for; raise FileFault if it cannot be the block's code."""
     tree = parse_code(source)
     wanted = DECORATORS[block.type]
-    marked = [name for name in marks(tree, source) if name[0] in wanted]
+    marked = [name for name in marks(tree) if name[0] in wanted]
     mark = f"@{wanted[0]}"
     if not marked:
-        others = [name for name, _ in marks(tree, source) if name != "test"]
+        others = [name for name, _ in marks(tree) if name != "test"]
         hint = (
             f"It has @{others[0]}: change that, or the block's type." if others else f"Put {mark} above the function."
         )
@@ -193,50 +196,6 @@ def check_code(block: Block, source: TextFile) -> set[str]:
         message = f"block {block.uuid} has {len(marked)} functions marked {mark}; keep one"
         raise FileFault(message, file=source.path, line=marked[1][1])
     return secrets_in(tree) if "secret" in source.text else set()
-
-
-def parse_code(source: TextFile) -> ast.Module:
-    """Return the syntax tree; raise FileFault with line and column for what is not Python."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a "\d" in users' code is theirs to be told of, when it runs
-            return ast.parse(source.text)
-    except SyntaxError as error:
-        at = f" at column {error.offset}" if error.offset else ""
-        line = source.text.split("\n")[error.lineno - 1] if error.lineno else ""
-        hint = f"The line is: {shown(line.strip())}" if line.strip() else ""
-        message = f"Syntax error{at}: {error.msg}."
-        raise FileFault(message, file=source.path, line=error.lineno, column=error.offset, hint=hint) from None
-    except (ValueError, RecursionError, MemoryError):
-        message = "The code is nested too deeply to be read."
-        raise FileFault(message, file=source.path, hint="Simplify the longest expression.") from None
-
-
-def marks(tree: ast.Module, source: TextFile) -> list[tuple[str, int]]:
-    """Return (decorator, line) of the decorated functions at module level, by the decorator's own name."""
-    renamed = {
-        alias.asname: alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-        if alias.asname
-    }
-    found = []
-    for function in functions(tree.body):
-        for decorator in function.decorator_list:
-            target = decorator.func if isinstance(decorator, ast.Call) else decorator
-            name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-            found.append((renamed.get(name, name), function.lineno))
-    return found
-
-
-def functions(body: Iterable[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Yield the functions of a module, also those under `if` and `try`."""
-    for statement in body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield statement
-        elif isinstance(statement, ast.If | ast.Try | ast.With):
-            yield from functions(child for child in ast.iter_child_nodes(statement) if isinstance(child, ast.stmt))
 
 
 def secrets_in(tree: ast.Module) -> set[str]:

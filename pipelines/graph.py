@@ -22,7 +22,8 @@ class Block:
     """One entry of a pipeline's metadata.yaml. Times are seconds.
 
     `upstream` are the blocks whose outputs it gets, in that order; `file` is its code, relative to the project;
-    `callbacks` and `conditions` name blocks of the same graph; `secrets` the secrets its code or configuration asks
+    `callbacks` and `conditions` name blocks of the same graph; `outcomes` are those that a callback has functions for
+    (success, failure, cancelled); `secrets` the secrets its code or configuration asks
     for by literal name; `unsupported` is "" or the reason why it cannot be executed here.
     """
 
@@ -51,6 +52,7 @@ class Block:
     replicated_block: str | None = None
     dynamic: bool = False
     reduce_output: bool = False
+    outcomes: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     unsupported: str = ""
 
@@ -67,7 +69,7 @@ class Block:
 
 
 FIELDS = tuple(each.name for each in fields(Block))
-TUPLES = frozenset({"upstream", "callbacks", "conditions", "secrets"})
+TUPLES = frozenset({"upstream", "callbacks", "conditions", "outcomes", "secrets"})
 
 
 class Fault(NamedTuple):

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines import yaml_files
+from pipelines import callback_files, yaml_files
 from pipelines.block_entries import BlockEntries
 from pipelines.blocks import executor_config, retry_config, unfit
 from pipelines.fields import Fields
 from pipelines.files import FileFault, Sources, Stamp, TextFile, read_text, shown, stamp_of
 from pipelines.graph import Block, Fault, Graph, InvalidGraph, build
+from pipelines.pool_fields import PoolSlots, pools_of
 from pipelines.refusal import Refusal
 from pipelines.retention_rules import merged as retention_rules
 from pipelines.templating import secret_names
@@ -44,6 +45,7 @@ class Project:
     preload: tuple[str, ...]
     pipelines: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
+    pools: Mapping[str, PoolSlots] = field(default_factory=dict)
     problems: tuple[FileFault, ...] = ()
     seen: Seen = field(default_factory=dict, repr=False)
 
@@ -101,6 +103,7 @@ def read_project(root: Path, *, env: Mapping[str, str] = os.environ) -> Project:
     except FileFault as fault:
         faults.append(fault)
     files_are_authoritative(top)
+    pools = pools_of(top)
     return Project(
         root=root,
         document=top.document,
@@ -108,6 +111,7 @@ def read_project(root: Path, *, env: Mapping[str, str] = os.environ) -> Project:
         preload=tuple(preload(top, root)),
         pipelines=uuids,
         env=env,
+        pools=pools,
         problems=tuple(faults),
         seen={PROJECT_FILE: None, **sources.seen},
     )
@@ -227,6 +231,8 @@ def definition(project: Project, uuid: str, top: Fields, sources: Sources) -> De
     settings = pipeline_settings(top, Fields(replace(project.document, data=metadata), (), top.faults))
     entries = BlockEntries(top, sources, pipeline_type=kind, metadata=metadata)
     graph = graph_of(entries.blocks(secret_names(settings["variables"])), entries)
+    if graph and not top.faults and (after := callback_files.entries(entries.after, graph)):
+        settings["callbacks"] = after
     seen = {**project.seen, **sources.seen}
     if top.faults or graph is None:
         raise BrokenPipeline(uuid, top.faults, seen)
