@@ -146,7 +146,7 @@ def queue(moment: datetime) -> dict[str, Any]:
         depth=Count("id", filter=Q(status=BlockStatus.QUEUED)),
         oldest=Min("queued_at", filter=Q(status=BlockStatus.QUEUED)),
         running=Count("id", filter=Q(status=BlockStatus.RUNNING)),
-        waiting=Count("id", filter=Q(status=BlockStatus.WAITING)),
+        waiting=Count("id", filter=Q(status=BlockStatus.WAITING, members_total=None)),
     )
     return {**unfinished, "oldest_age": seconds(moment, unfinished["oldest"])}
 

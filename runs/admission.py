@@ -97,9 +97,9 @@ def free_slots(run: PipelineRun, *, one_was_freed: bool = False) -> int | None:
     limit = first_slots(run)
     if limit is None or (limit == 1 and one_was_freed):
         return limit
-    # A waiting block keeps its slot, though no worker: it comes back to it.
+    # A waiting block keeps its slot, though no worker: it comes back to it. One that waits for its members has none.
     holding = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
-    taken = run.block_runs.of_graph().filter(status__in=holding).count()
+    taken = run.block_runs.of_graph().filter(status__in=holding, members_total=None).count()
     return max(0, limit - taken)
 
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import F
 
-from runs import admission, callbacks, events, pools, slas
-from runs.models import BlockRun, PipelineRun, Worker
-from runs.readiness import Node, settle
-from runs.states import BLOCK_FINISHED, RUN_FINISHED, BlockStatus, RunStatus
+from runs import admission, events, pools, slas
+from runs.models import BlockRun, PipelineRun, Role, Worker
+from runs.settling import asks_for_failures, end_blocks, settle_after, settle_all
+from runs.states import RUN_FINISHED, BlockStatus, RunStatus
 
 # What a hop needs of a run; anything else is read when it is asked for.
 ADVANCED_BY = (
@@ -69,7 +69,9 @@ def advance(
     if run.status in RUN_FINISHED or (finished is not None and not finished.is_finished):
         return Step()
     is_open = False  # something is known to be still to run
-    if finished is not None and changes_nothing_else(finished):
+    if finished is not None and finished.role == Role.MEMBER:
+        is_open = settle_after(run, finished, moment)
+    elif finished is not None and changes_nothing_else(finished):
         below = run.block_runs.filter(block_uuid__in=finished.downstream, status=BlockStatus.INITIAL, pending__gt=0)
         is_open = bool(finished.downstream and below.update(pending=F("pending") - 1))
     else:
@@ -86,51 +88,23 @@ def changes_nothing_else(finished: BlockRun) -> bool:
     The run may have gone on after a failure only for the sake of a block that asks for some: after that, it stops.
     """
     is_plain = finished.status == BlockStatus.COMPLETED and finished.config.get("plain_below")
-    return bool(is_plain) and not asks_for_failures(finished)
-
-
-def settle_all(run: PipelineRun, moment: datetime) -> None:
-    """Look at the whole graph: carry failures down, count what each block still waits for, stop a failed run."""
-    rows = {row.block_uuid: row for row in run.block_runs.of_graph()}
-    moves = settle({uuid: Node(row.status, row.upstream, row.trigger_rule) for uuid, row in rows.items()})
-    by_status: dict[BlockStatus, list[int]] = {}
-    for uuid, move in moves.items():
-        by_status.setdefault(move, []).append(rows[uuid].pk)
-    for status, ids in by_status.items():
-        if status == BlockStatus.QUEUED:
-            run.block_runs.filter(pk__in=ids).update(pending=0)  # waits for nothing more
-        else:
-            run.block_runs.filter(pk__in=ids).move_to(BlockStatus.INITIAL, status, completed_at=moment)
-    for uuid, row in rows.items():
-        if row.status == BlockStatus.INITIAL and uuid not in moves:
-            waits_for = [name for name in row.upstream if name in rows and name not in moves]
-            pending = sum(not rows[name].is_finished for name in waits_for)
-            pending += sum(moves.get(name) == BlockStatus.QUEUED for name in row.upstream)
-            if pending != row.pending:
-                run.block_runs.filter(pk=row.pk).update(pending=pending)
-    failed = any(row.status == BlockStatus.FAILED for row in rows.values())
-    still_open = [row for uuid, row in rows.items() if moves.get(uuid, row.status) not in BLOCK_FINISHED]
-    if failed and not run.allow_blocks_to_fail and not any(asks_for_failures(row) for row in still_open):
-        end_blocks(run, moment, "another block of the run failed")
-
-
-def asks_for_failures(row: BlockRun) -> bool:
-    """A block that is to run after failures keeps the run going until it has."""
-    return row.trigger_rule not in ("all_success", "none_failed")
+    return bool(is_plain) and not asks_for_failures(finished.trigger_rule)
 
 
 def queue_ready(
     run: PipelineRun, moment: datetime, taker: Worker | None = None, *, one_was_freed: bool = False
 ) -> Step:
     """Queue the blocks that wait for nothing more, as far as there are slots."""
-    ready = run.block_runs.filter(status=BlockStatus.INITIAL, pending=0).order_by("priority", "position")
-    if taker is None:
-        ready = ready.only("pk", "pipeline_run")  # the manager looks at the latter for each row
-    rows = list(ready[: admission.free_slots(run, one_was_freed=one_was_freed)])
+    waits = run.block_runs.filter(pending=0)
+    ready = waits.filter(status=BlockStatus.INITIAL).order_by("priority", "position", "id")
+    room = admission.free_slots(run, one_was_freed=one_was_freed)
+    if taker is None and room is None:
+        return Step(waits.move_to(BlockStatus.INITIAL, BlockStatus.QUEUED, queued_at=moment))
+    rows = list((ready if taker else ready.only("pk", "pipeline_run"))[: 2 if taker and room is None else room])
     taken = rows.pop(0) if rows and taker is not None and take(rows[0], taker, moment) else None
     if not rows:
         return Step(0, taken)
-    others = BlockRun.objects.filter(pk__in=[row.pk for row in rows])
+    others = waits if room is None else BlockRun.objects.filter(pk__in=[row.pk for row in rows])
     return Step(others.move_to(BlockStatus.INITIAL, BlockStatus.QUEUED, queued_at=moment), taken)
 
 
@@ -140,7 +114,11 @@ def finish_if_done(run: PipelineRun, moment: datetime) -> bool:
     if blocks.unfinished().exists():
         return False
     failed = blocks.filter(status__in=(BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED))
-    names = list(failed.filter(status=BlockStatus.FAILED).order_by("completed_at").values_list("block_uuid", flat=True))
+    named = failed.filter(status=BlockStatus.FAILED).exclude(role=Role.MEMBER).order_by("completed_at")
+    names = [
+        uuid if total is None or not reason else f"{uuid} ({reason})"
+        for uuid, total, reason in named.values_list("block_uuid", "members_total", "reason")
+    ]
     status = RunStatus.FAILED if failed.exists() else RunStatus.COMPLETED
     if status == RunStatus.COMPLETED and blocks.filter(status=BlockStatus.CANCELLED).exists():
         status = RunStatus.CANCELLED
@@ -153,9 +131,4 @@ def finish_if_done(run: PipelineRun, moment: datetime) -> bool:
     return False
 
 
-def end_blocks(run: PipelineRun, moment: datetime, reason: str) -> None:
-    """Cancel every unfinished block run; workers see it at their next look and end the processes."""
-    # In the order in which block runs move on, some without the run's lock: none slips past from one to the next.
-    for status in (BlockStatus.INITIAL, BlockStatus.WAITING, BlockStatus.QUEUED, BlockStatus.RUNNING):
-        run.block_runs.of_graph().move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason[:500])
-    callbacks.follow_cancelled(run, moment)
+__all__ = ["Step", "advance", "end_blocks", "lock", "queue_ready", "settle_all", "take"]

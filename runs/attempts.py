@@ -19,7 +19,10 @@ def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: date
     match outcome.verdict:
         case Verdict.COMPLETED:
             output = outcome.result.get("outputs", [])
-            return block_run.move_to(BlockStatus.COMPLETED, output=output, error={}, reason="", **ended)
+            fields: dict[str, Any] = (
+                {"fanout": outcome.result.get("fanout") or {}} if block_run.config.get("dynamic") else {}
+            )
+            return block_run.move_to(BlockStatus.COMPLETED, output=output, error={}, reason="", **ended, **fields)
         case Verdict.NOT_YET:
             return poke_later(run, block_run, metrics, moment)
         case Verdict.CONDITION_FAILED:

@@ -41,7 +41,7 @@ def work_for(block_run: BlockRun, run: PipelineRun, done: Mapping[str, list[Any]
     job = {
         "project": str(settings.PROJECT_DIR),
         "pipeline_uuid": run.pipeline.uuid,
-        "block": with_secrets(config, known),
+        "block": {**with_secrets(config, known), "uuid": block_run.block_uuid},
         "code": version.texts.get(config.get("file") or ""),
         "conditions": [
             {**with_secrets(entry, known), "code": version.texts.get(entry["file"] or "")} for entry in conditions
@@ -90,25 +90,56 @@ def callback_of(block_run: BlockRun, run: PipelineRun) -> dict[str, Any]:
 
 
 def upstream_outputs(block_run: BlockRun, run: PipelineRun, known: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    """Return, in declared order, the outputs of the upstream blocks that completed.
+    """Return, in declared order, what the upstream blocks that completed gave: see `pipelines.inputs`.
 
-    A block run alone (`run --block`) takes those of the newest run in which each completed.
+    A block run alone (`run --block`) takes the outputs of the newest run in which each completed.
     """
-    found = {uuid: known[uuid] for uuid in block_run.upstream if uuid in known}
-    if len(found) < len(block_run.upstream):
-        found = stored_outputs(block_run, run)
-    return [{"block": uuid, "outputs": found[uuid]} for uuid in block_run.upstream if uuid in found]
+    is_member = block_run.role == Role.MEMBER
+    declared = block_run.config["upstream"] if is_member else block_run.upstream  # a member comes after others
+    items = block_run.config.get("items", {}) if is_member else {}
+    names = [uuid for uuid in block_run.upstream if uuid not in items]
+    found: dict[str, dict[str, Any]] = {uuid: {"outputs": known[uuid]} for uuid in names if uuid in known}
+    if len(found) < len(names):
+        found = stored_outputs(names, run)
+    found |= {uuid: {"outputs": [], "item": item} for uuid, item in items.items()}
+    pairs = zip(declared, block_run.upstream, strict=True)
+    return [{"block": block, **found[uuid]} for block, uuid in pairs if uuid in found]
 
 
-def stored_outputs(block_run: BlockRun, run: PipelineRun) -> dict[str, list[Any]]:
-    done = BlockRun.objects.filter(block_uuid__in=block_run.upstream, status=BlockStatus.COMPLETED)
-    found: dict[str, list[Any]] = dict(done.filter(pipeline_run=run).values_list("block_uuid", "output"))
-    for uuid in block_run.upstream:
-        if uuid not in found and not run.block_runs.filter(block_uuid=uuid).exists():
-            earlier = done.filter(block_uuid=uuid, pipeline_run__pipeline_id=run.pipeline_id).order_by("-id").first()
+def stored_outputs(names: Sequence[str], run: PipelineRun) -> dict[str, dict[str, Any]]:
+    columns = ("block_uuid", "status", "output", "members_total", "pipeline_run")
+    present = {row.block_uuid: row for row in run.block_runs.filter(block_uuid__in=names).only(*columns)}
+    for uuid in names:
+        if uuid not in present:
+            done = BlockRun.objects.filter(block_uuid=uuid, status=BlockStatus.COMPLETED)
+            earlier = done.filter(pipeline_run__pipeline_id=run.pipeline_id).only(*columns).order_by("-id").first()
             if earlier:
-                found[uuid] = earlier.output
-    return found
+                present[uuid] = earlier
+    return {
+        uuid: given_by(row)
+        for uuid, row in present.items()
+        if row.status == BlockStatus.COMPLETED or row.members_total is not None
+    }
+
+
+def given_by(row: BlockRun) -> dict[str, Any]:
+    """Return a block's outputs, or those of each of its members in order: nothing of one that did not complete."""
+    if row.members_total is None:
+        return {"outputs": row.output}
+    members = BlockRun.objects.filter(parent=row.pk, role=Role.MEMBER)
+    columns = members.values_list("item_index", "status", "output")
+    in_order = sorted(columns, key=lambda values: tuple(values[0]))
+    return {
+        "outputs": [],
+        "members": [
+            [without_preview(meta) for meta in output] if status == BlockStatus.COMPLETED else None
+            for _, status, output in in_order
+        ],
+    }
+
+
+def without_preview(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in meta.items() if key != "preview"}
 
 
 def context(block_run: BlockRun, run: PipelineRun) -> dict[str, Any]:
@@ -153,7 +184,7 @@ def output_folder(run_id: int) -> str:
 
 def output_name(block_uuid: str) -> str:
     """Return the name of a block's folder in it; there, each attempt has one."""
-    name = block_uuid.replace("/", "__").replace(":", "_")
+    name = block_uuid.replace("~", "~~").replace(":", "~-").replace("/", "__")  # "a:b" is one of the many of a
     if len(name) > 100:
         name = name[:80] + hashlib.sha256(name.encode()).hexdigest()[:16]
     return name

@@ -340,6 +340,12 @@ class BlockRun(models.Model):
         indexes = [
             # broker and workers: what to take next
             models.Index(fields=["priority", "id"], name="block_queue", condition=Q(status="queued")),
+            # a run that goes on: what waits for nothing more, or was ready when there was no slot
+            models.Index(
+                fields=["pipeline_run", "priority", "position"],
+                name="block_ready",
+                condition=Q(status="initial", pending=0),
+            ),
             # recovery: what lost workers held
             models.Index(fields=["worker"], name="block_held", condition=Q(status="running")),
             # scheduler: sensors and retries whose time has come

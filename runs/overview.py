@@ -54,7 +54,12 @@ def numbers(moment: datetime, since: datetime) -> dict[str, int]:
     """Count what is going on at `moment`, and what failed since then."""
     runs = dict(PipelineRun.objects.unfinished().values_list("status").annotate(Count("id")).order_by())
     going_on = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
-    blocks = BlockRun.objects.filter(status__in=going_on).values_list("status").annotate(Count("id")).order_by()
+    blocks = (
+        BlockRun.objects.filter(status__in=going_on, members_total=None)
+        .values_list("status")
+        .annotate(Count("id"))
+        .order_by()
+    )
     blocks_by_status = dict(blocks)
     return {
         "running": runs.get(RunStatus.RUNNING, 0),

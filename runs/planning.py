@@ -1,6 +1,6 @@
 """What a new run consists of, before anything is stored: its settings, its variables, its block runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from pipelines import catalog
 from pipelines.models import Pipeline, PipelineVersion
 from pipelines.refusal import Refusal
 from runs import callbacks, pools, slas
+from runs.fanning import dimensions_of
 from runs.limits import NO_LIMITS, Limits
 from runs.models import BlockRun, PipelineRun
 from runs.readiness import PLAIN_RULES
@@ -151,6 +152,7 @@ def plan_blocks(
             )
     pools.check(entries)
     present = {entry["uuid"]: entry for entry in entries}
+    dimensions = dimensions_of(entries)
     return [
         BlockRun(
             pipeline_run=run,
@@ -161,9 +163,14 @@ def plan_blocks(
             priority=run.priority + entry["priority"],
             upstream=entry["upstream"],
             downstream=[uuid for uuid in entry["downstream"] if uuid in present],
-            pending=sum(uuid in present for uuid in entry["upstream"]),
+            pending=len(dimensions[entry["uuid"]]) or sum(uuid in present for uuid in entry["upstream"]),
             trigger_rule=entry["trigger_rule"],
-            config={**entry, "skip_sensor": skip_sensors, "plain_below": has_plain_rules_below(entry, present)},
+            config={
+                **entry,
+                "skip_sensor": skip_sensors,
+                "plain_below": has_plain_rules_below(entry, present, dimensions),
+                **({"dimensions": list(dimensions[entry["uuid"]])} if dimensions[entry["uuid"]] else {}),
+            },
             executor=known_executor(entry["executor_type"]) if entry["executor_type"] else run.executor,
             timeout=timedelta(seconds=entry["timeout"]) if entry["timeout"] else None,
             pool=entry.get("pool") or "",
@@ -173,6 +180,11 @@ def plan_blocks(
     ]
 
 
-def has_plain_rules_below(entry: Mapping[str, Any], present: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Tell whether, when this block completes, counting is enough to know what is ready."""
-    return all(present[uuid]["trigger_rule"] in PLAIN_RULES for uuid in entry["downstream"] if uuid in present)
+def has_plain_rules_below(
+    entry: Mapping[str, Any], present: Mapping[str, Mapping[str, Any]], dimensions: Mapping[str, Sequence[str]]
+) -> bool:
+    """Tell whether, when this block (or a member of it) completes, counting is enough to know what is ready."""
+    below = [uuid for uuid in entry["downstream"] if uuid in present]
+    if not dimensions[entry["uuid"]] and any(dimensions[uuid] for uuid in below):
+        return False  # what is below has members: they are found by looking
+    return all(present[uuid]["trigger_rule"] in PLAIN_RULES for uuid in below)

@@ -30,7 +30,8 @@ def due_timers(moment: datetime) -> datetime | None:
     if due.exists():
         due.move_to(BlockStatus.WAITING, BlockStatus.QUEUED, queued_at=moment, next_attempt_at=None)
         events.publish_work()
-    waiting = BlockRun.objects.filter(status=BlockStatus.WAITING).order_by("next_attempt_at")
+    timed = BlockRun.objects.filter(status=BlockStatus.WAITING, next_attempt_at__isnull=False)
+    waiting = timed.order_by("next_attempt_at")
     deadlines = PipelineRun.objects.filter(status=RunStatus.RUNNING, deadline_at__gt=moment).order_by("deadline_at")
     moments = [
         waiting.values_list("next_attempt_at", flat=True).first(),
@@ -83,7 +84,9 @@ def end_overdue(moment: datetime) -> int:
 def unstick(moment: datetime) -> int:
     """Advance running runs in which nothing is queued, runs or waits: there must be a way forward, or an end."""
     active = BlockRun.objects.of_graph().filter(
-        pipeline_run=OuterRef("pk"), status__in=(BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
+        pipeline_run=OuterRef("pk"),
+        status__in=(BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING),
+        members_total=None,  # one that waits for its members does nothing itself
     )
     stuck = list(PipelineRun.objects.filter(status=RunStatus.RUNNING).exclude(Exists(active)).order_by("id")[:BATCH])
     for run in stuck:

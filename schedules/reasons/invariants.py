@@ -115,7 +115,8 @@ def keepers(moment: datetime) -> QuerySet[Worker]:
 def idle_runs(moment: datetime) -> QuerySet[PipelineRun]:
     """Running runs of which nothing is queued, at work or waiting, and nothing was lately."""
     of_run = BlockRun.objects.of_graph().filter(pipeline_run=OuterRef("pk"))
-    active = of_run.filter(Q(status__in=GOING_ON) | Q(completed_at__gt=moment - GRACE))
+    is_at_it = Q(status__in=GOING_ON, members_total=None)  # one that waits for its members does nothing itself
+    active = of_run.filter(is_at_it | Q(completed_at__gt=moment - GRACE))
     running = PipelineRun.objects.filter(status=RunStatus.RUNNING, started_at__lt=moment - GRACE)
     return running.exclude(Exists(active)).order_by("id")
 
