@@ -23,6 +23,7 @@ from orchestrator_site.health import SystemView, healthz, readyz
 from orchestrator_site.token_resource import TokenViewSet
 from pipelines.viewsets import NUMBER, PIPELINE_UUID, PipelineViewSet
 from runs.pool_resource import PoolViewSet
+from runs.retention_resource import RetentionViewSet
 from runs.viewsets import BlockRunViewSet, PipelineRunViewSet, RunsOfPipelineViewSet
 from schedules.backfilling.backfill_viewsets import BackfillViewSet
 from schedules.days.calendar_viewsets import CalendarViewSet, MaintenanceWindowViewSet
@@ -72,6 +73,7 @@ router.register("occurrences", OccurrenceViewSet, "occurrences")
 router.register("pipeline_runs", PipelineRunViewSet, "pipeline_runs")
 router.register("block_runs", BlockRunViewSet, "block_runs")
 router.register("pools", PoolViewSet, "pools")
+router.register("retention", RetentionViewSet, "retention")
 router.register("tokens", TokenViewSet, "tokens")
 
 MAGE = rf"^api/pipeline_schedules/(?P<schedule_id>{NUMBER})"

@@ -5,6 +5,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from orchestrator_site import account_pages, pipeline_pages, views
+from runs import retention_pages
 from schedules.simulating import load_pages
 
 admin.site.site_title = admin.site.site_header = "Orchestrator"
@@ -33,6 +34,7 @@ urlpatterns = [
     path("calendars/", include("schedules.days.calendar_urls")),
     path("load/", load_pages.index, name="load"),
     path("system/", views.system, name="system"),
+    path("system/retention/", retention_pages.index, name="retention"),
     *account,
     path("", include("orchestrator_site.api_urls")),
     path("admin/", admin.site.urls),

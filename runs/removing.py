@@ -14,7 +14,7 @@ from runs.many_rows import insert_all
 from runs.models import Attempt, BlockRun, Event, PipelineRun, Removal, Worker
 from runs.retention import BATCH, Cut, Policy
 
-MOST_ROWS = 1000  # block runs that go in one transaction, unless one run has more
+MOST_ROWS = 400  # block runs that go in one transaction, unless one run has more
 WORKERS_STAY = timedelta(days=7)
 VERSIONS_STAY = timedelta(days=1)  # a run that is being created may just have read it
 
@@ -52,7 +52,7 @@ def apply(cut: Cut, moment: datetime) -> Iterator[Done]:
 
 
 def as_many_as_fit(ids: Sequence[int]) -> list[int]:
-    """Return the first of these runs, as many as have 1,000 block runs together; at least one."""
+    """Return the first of these runs, as many as have 400 block runs together; at least one."""
     rows = BlockRun.objects.filter(pipeline_run__in=ids).values_list("pipeline_run").annotate(Count("pk")).order_by()
     counts, total = dict(rows), 0
     for number, run_id in enumerate(ids):

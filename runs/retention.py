@@ -47,10 +47,10 @@ class Cut:
     before: datetime
 
 
-def policies(uuid: str | None = None) -> list[Policy]:
-    """Return the rules of every pipeline that has any (or of the one named), as last read from its metadata.yaml."""
+def policies(pipeline_ids: Sequence[int] | None = None) -> list[Policy]:
+    """Return the rules of every pipeline that has any (of those named), as last read from its metadata.yaml."""
     found = Pipeline.objects.filter(current_version__settings__has_key="retention")
-    found = found.filter(uuid=uuid) if uuid else found
+    found = found if pipeline_ids is None else found.filter(pk__in=pipeline_ids)
     rows = found.order_by("uuid").values_list("pk", "uuid", "current_version__settings__retention")
     return [Policy(pk, name, {kind: rules[kind] for kind in KINDS if kind in rules}) for pk, name, rules in rows]
 
