@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from pipelines.differences import Difference, Setting
 from pipelines.serializers import Flag, JSONObject, StrictSerializer, Text
+from runs.marking import LONGEST_REASON, MARKS
 from runs.repeat_plans import Line, Plan
 from runs.version_changes import VersionChange
 
@@ -27,6 +28,13 @@ class RetrySerializer(StrictSerializer):
             raise serializers.ValidationError("Give incomplete or whole, not both.", code="contradiction")
         attrs["incomplete"] = not (whole if whole is not None else incomplete is False)
         return attrs
+
+
+class MarkSerializer(StrictSerializer):
+    """How a block run is to end, and why."""
+
+    status = serializers.ChoiceField(choices=list(MARKS))
+    reason = Text(min_length=1, max_length=LONGEST_REASON)
 
 
 class LineSerializer(StrictSerializer):

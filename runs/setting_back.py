@@ -14,7 +14,7 @@ CHUNK = 10_000  # keys in a statement
 # Whatever belongs to an attempt, and whatever counts attempts.
 FRESH: dict[str, Any] = {
     "external_id": "",
-    "worker": None,
+    "worker_id": None,
     "retries": 0,
     "losses": 0,
     "pokes": 0,

@@ -8,12 +8,12 @@ from typing import Any
 from pipelines import catalog
 from pipelines.differences import Definition, Difference, Setting, differences, settings_differences
 from pipelines.models import PipelineVersion
-from runs import events
+from runs import callbacks, events
 from runs.many_rows import insert_all, update_each
 from runs.models import BlockRun, PipelineRun, Role
 from runs.planning import OF_THE_VERSION, RunSettings, copied_settings, plan_blocks
 
-OF_THE_RUN = ("in_one_process", "block_run_limit", "callbacks")  # settings that a run has from its version alone
+OF_THE_RUN = ("in_one_process", "block_run_limit")  # settings that a run has from its version alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,8 @@ def change_to_current(run: PipelineRun, rows: Iterable[BlockRun]) -> VersionChan
     """Work out what the current version changes in a run; raise Refusal where it cannot be run. Stores nothing."""
     pinned, current = run.version, catalog.runnable_version(catalog.find(run.pipeline.uuid))
     blocks = {row.block_uuid: row for row in rows if row.role == Role.BLOCK}
-    drafts = {draft.block_uuid: draft for draft in plan_blocks(run, current, **kind_of(blocks, pinned))}
+    kind = kind_of(blocks, pinned)
+    drafts = {draft.block_uuid: draft for draft in plan_blocks(run, current, **kind)}
     found = differences(definition(pinned), definition(current))
     variables = variables_with(run, current)
     return VersionChange(
@@ -57,7 +58,7 @@ def change_to_current(run: PipelineRun, rows: Iterable[BlockRun]) -> VersionChan
         ],
         differences=[each for each in found if not each.executable or each.block in blocks or each.block in drafts],
         variables=settings_differences(run.variables, variables["variables"]),
-        fields={"version_id": current.pk, **variables, **settings_with(current)},
+        fields={"version_id": current.pk, **variables, **settings_with(current, whole=kind["only_block"] is None)},
     )
 
 
@@ -90,9 +91,9 @@ def variables_with(run: PipelineRun, current: PipelineVersion) -> dict[str, dict
     return {"variables": {**from_event, **declared, **nearer}, "variable_origins": origins}
 
 
-def settings_with(current: PipelineVersion) -> dict[str, Any]:
+def settings_with(current: PipelineVersion, *, whole: bool) -> dict[str, Any]:
     fields = copied_settings(current, RunSettings())
-    return {name: fields[name] for name in OF_THE_RUN if name in fields}
+    return {name: fields[name] for name in OF_THE_RUN} | {"callbacks": callbacks.entries_of(current, whole=whole)}
 
 
 def make_so(run: PipelineRun, change: VersionChange, rows: Mapping[str, BlockRun], moment: datetime) -> None:

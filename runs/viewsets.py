@@ -22,13 +22,13 @@ from pipelines import catalog
 from pipelines.filters import choice, instant, number, read_number, text
 from pipelines.refusal import Refusal
 from pipelines.viewsets import Resource, validated
-from runs import history, lifecycle, logs, retry_actions
+from runs import lifecycle, logs, retry_actions
+from runs.block_actions import BlockActions
 from runs.models import BlockRun, Origin, PipelineRun
 from runs.repeats import start_once
 from runs.retry_actions import RetryActions
 from runs.run_log import read_run_log
 from runs.serializers import (
-    AttemptsSerializer,
     BlockLogSerializer,
     BlockRunDetailSerializer,
     BlockRunSerializer,
@@ -152,7 +152,7 @@ class PipelineRunViewSet(mixins.RetrieveModelMixin, RetryActions, RunList):
 
 
 @extend_schema(tags=["block_runs"])
-class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource):
+class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockActions, Resource):
     queryset = BlockRun.objects.all()
     filters = {
         "id": number("id"),
@@ -166,6 +166,7 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource
     search_fields = ("block_uuid", "name", "reason")
     orders = ("id", "position")
     action_parameters = {"logs": ("offset", "limit", "attempt", "as")}
+    scopes = {"mark": "run"}
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
@@ -210,14 +211,6 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Resource
         """What the block returned: type, size and a preview of each output."""
         outputs = self.get_object().output
         return Response(OutputsSerializer({"results": outputs}).data)
-
-    @extend_schema(responses=AttemptsSerializer, filters=False)
-    @action(detail=True, methods=["get"], pagination_class=None)
-    def attempts(self, request: Request, pk: str) -> Response:
-        """Every attempt at the block in order, the latest included."""
-        block_run: BlockRun = self.get_object()
-        told = history.all_attempts(block_run, block_run.pipeline_run.attempt)
-        return Response(AttemptsSerializer({"results": told}).data)
 
     def get_renderers(self) -> list[BaseRenderer]:
         return log_renderers(self)
