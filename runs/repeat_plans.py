@@ -6,6 +6,7 @@ from typing import Literal
 
 from pipelines.refusal import Refusal
 from runs.models import BlockRun, PipelineRun
+from runs.regrouping import blocks_below, with_members
 from runs.states import BlockStatus, RunStatus
 from runs.version_changes import VersionChange, change_to_current
 
@@ -83,14 +84,16 @@ def reasons(
     else:
         # Whatever is incomplete always: a run that leaves it out could not complete.
         why = {uuid: WHY.get(BlockStatus(row.status), "it did not run") for uuid, row in rows.items() if not done(row)}
-    below = blocks_below(rows.values(), change)
+    below = blocks_below(rows.values(), change.drafts if change else {})
     if wanted.from_block is not None:
         if wanted.from_block not in rows:
             raise unknown(run, wanted.from_block, rows)
-        why = {wanted.from_block: "it was asked for"} | depending(wanted.from_block, below, "it comes after {}") | why
+        for uuid in with_members(wanted.from_block, rows):
+            why = depending(uuid, below, f"it comes after {wanted.from_block}") | why
+        why |= dict.fromkeys(with_members(wanted.from_block, rows), "it was asked for")
     if change is not None:
         why |= dict.fromkeys(change.new, "it is new in the current version")
-        for uuid in change.otherwise:
+        for uuid in [each for changed in change.otherwise for each in with_members(changed, rows)]:
             why |= {uuid: "it has changed"} | depending(uuid, below, "it comes after {}, which has changed", why)
         for uuid in change.new:
             why |= depending(uuid, below, "it comes after {}, which is new", why)
@@ -99,17 +102,6 @@ def reasons(
 
 def done(row: BlockRun) -> bool:
     return row.status == BlockStatus.COMPLETED
-
-
-def blocks_below(rows: Iterable[BlockRun], change: VersionChange | None) -> dict[str, list[str]]:
-    """Return who takes from each block, as the version that will run has it."""
-    below: dict[str, list[str]] = {}
-    upstream = {row.block_uuid: row.upstream for row in rows}
-    upstream |= {uuid: draft.upstream for uuid, draft in change.drafts.items()} if change else {}
-    for uuid, names in upstream.items():
-        for name in names:
-            below.setdefault(name, []).append(uuid)
-    return below
 
 
 def depending(uuid: str, below: Mapping[str, Sequence[str]], why: str, known: Iterable[str] = ()) -> dict[str, str]:

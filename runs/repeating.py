@@ -13,6 +13,7 @@ from runs.admission import Door, Gate, NotAdmitted
 from runs.advancing import lock
 from runs.lifecycle import cancel_for, go_on
 from runs.models import PipelineRun
+from runs.regrouping import regroup
 from runs.repeat_plans import Plan, Version, Wanted, plan_for
 from runs.setting_back import set_back
 from runs.states import RunStatus
@@ -47,6 +48,7 @@ def retry(
         set_back(run, [plan.rows[line.block_uuid] for line in plan.again if line.status], moment)
         if plan.change is not None:
             make_so(run, plan.change, plan.rows, moment)
+        regroup(run, {line.block_uuid for line in plan.again}, anew=plan.change is not None)
         if not restart(run, moment, **(plan.change.fields if plan.change else {})):
             return False
         events.note(run, "retried", moment, told(wanted, by), blocks=[line.block_uuid for line in plan.again])

@@ -27,6 +27,7 @@ FRESH: dict[str, Any] = {
     "sla_at": None,
     "passed_sla": False,
     "output": [],
+    "fanout": {},
     "metrics": {},
     "error": {},
     "reason": "",
