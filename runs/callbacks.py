@@ -5,8 +5,7 @@ A run knows its callbacks from its start (`PipelineRun.callbacks`, {} for nearly
 run's end nor for its limits. One that follows a cancelled block waits until that block's process is gone.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from pipelines.models import PipelineVersion
+from pipelines.refusal import Refusal
 from runs import events
 from runs.callback_rows import place, row_of
 from runs.models import BlockRun, PipelineRun, Role
@@ -25,7 +25,6 @@ OUTCOMES = (SUCCESS, FAILURE, CANCELLED)
 OF_BLOCK = {BlockStatus.COMPLETED: SUCCESS, BlockStatus.FAILED: FAILURE, BlockStatus.CANCELLED: CANCELLED}
 OF_RUN = {RunStatus.COMPLETED: SUCCESS, RunStatus.FAILED: FAILURE, RunStatus.CANCELLED: CANCELLED}
 SLACK = timedelta(seconds=5)  # for a worker to say that a cancelled block's process is gone
-BARE_MARK = re.compile(r"callback(?!s)(?!\w)(?!\s*\(\s*[\"'](failure|cancelled))")
 
 
 # --- what a run is given at its start -------------------------------------------------------------------------------
@@ -38,18 +37,8 @@ def entries_of(version: PipelineVersion, *, whole: bool = True) -> dict[str, Any
     of_run = {outcome: found for outcome, found in (version.settings.get("callbacks") or {}).items() if found}
     entries: dict[str, Any] = of_run if whole else {}
     if named:
-        files = version.files
-        blocks = {uuid: graph[uuid] for uuid in sorted(named) if uuid in graph}
-        entries["blocks"] = {uuid: entry | {"outcomes": outcomes_in(entry, files)} for uuid, entry in blocks.items()}
+        entries["blocks"] = {uuid: graph[uuid] for uuid in sorted(named) if uuid in graph}
     return entries
-
-
-def outcomes_in(entry: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
-    """Return the outcomes that the callback's code may have a function for; all where that is not plain to see."""
-    text = (files.get(entry.get("file") or "") or {}).get("text")
-    if text is None:
-        return list(OUTCOMES)
-    return [name for name in OUTCOMES if name in text or (name == SUCCESS and BARE_MARK.search(text))]
 
 
 # --- what follows an end --------------------------------------------------------------------------------------------
@@ -88,7 +77,7 @@ def rows_after(run: PipelineRun, ended: BlockRun) -> list[BlockRun]:
     call["outputs"] = [{key: meta[key] for key in meta if key != "preview"} for meta in ended.output]
     call["ending"] = ending([ended])
     entries = [known[uuid] for uuid in names if uuid in known]
-    return [row_of(run, entry, ended, call) for entry in entries if outcome in entry.get("outcomes", OUTCOMES)]
+    return [row_of(run, entry, ended, call) for entry in entries if outcome in (entry.get("outcomes") or OUTCOMES)]
 
 
 def ending(block_runs: Sequence[BlockRun] | QuerySet[BlockRun]) -> list[str]:
@@ -141,15 +130,18 @@ def release(run: PipelineRun, gone: BlockRun, moment: datetime) -> None:
 # --- stopping one by hand -------------------------------------------------------------------------------------------
 
 
-def stop(callback: BlockRun, *, moment: datetime, by: str) -> bool:
-    """End a callback that waits, is queued or at work; False if it was finished before."""
+def stop(callback: BlockRun, *, moment: datetime, by: str) -> None:
+    """End a callback that waits, is queued or at work; raise Refusal for a finished one and for a block."""
+    if callback.role != Role.CALLBACK:
+        hint = f"Cancel its run, {callback.pipeline_run_id}, instead."
+        raise Refusal(f"{callback.block_uuid} is no callback: it is not stopped alone.", hint=hint, code="conflict")
     with transaction.atomic():
         run = PipelineRun.objects.select_for_update().only("status").get(pk=callback.pipeline_run_id)
         callback = BlockRun.objects.get(pk=callback.pk)
+        reason = f"stopped by {by}"[:500]
         if callback.is_finished or not callback.move_to(
-            BlockStatus.CANCELLED, completed_at=moment, reason=f"stopped by {by}"[:500], next_attempt_at=None
+            BlockStatus.CANCELLED, completed_at=moment, reason=reason, next_attempt_at=None
         ):
-            return False
+            raise Refusal(f"{callback.block_uuid} is {callback.status} already.", code="conflict")
         events.note(run, "callback_stopped", moment, callback.block_uuid, block_run=callback, by=by)
         events.publish_run(run.pk)
-    return True

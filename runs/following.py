@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError, connections
 
 from runs import bell, lifecycle, logs, recovery, workers
 from runs.crew import Crew
-from runs.models import BlockRun, PipelineRun
+from runs.models import BlockRun, PipelineRun, Role
 from runs.progress import Display
 from runs.states import BlockStatus
 from runs.working import PATIENCE
@@ -26,7 +26,7 @@ STOP_SECONDS = 0.5  # for our workers to go when nothing runs any more
 
 
 class Follower:
-    """Stays with one run until it is finished.
+    """Stays with one run until it and what is called after it are finished.
 
     `clock` is the command's; `stops` says how often the user asked to stop: the first time cancels the run.
     """
@@ -72,11 +72,21 @@ class Follower:
         if self.stops() and not self.is_cancelled:
             self.cancel(moment)
         run.refresh_from_db(fields=["status", "attempt", "reason", "started_at", "completed_at"])
-        block_runs = list(run.block_runs.for_page())
+        block_runs = self.rows()
         self.call_hands(block_runs, moment)
         self.pass_on_lines(block_runs)
         self.display.show(run, block_runs, moment)
-        return run.is_finished
+        return run.is_finished and not any(self.is_called(row, moment) for row in block_runs)
+
+    def rows(self) -> list[BlockRun]:
+        """Return the blocks of the run, and what is called after them."""
+        called = list(self.run.block_runs.called_for_page()) if self.run.callbacks else []
+        return [*self.run.block_runs.for_page(), *called]
+
+    def is_called(self, row: BlockRun, moment: datetime) -> bool:
+        """Tell whether it is a callback that may still end in time: nobody waits longer than its timeout."""
+        since = self.run.completed_at or moment
+        return row.role == Role.CALLBACK and not row.is_finished and moment - since < (row.timeout or timedelta())
 
     def rest(self, ear: bell.Ear) -> None:
         """Sleep until something changed or it is time for another look; meanwhile the display may move."""
@@ -111,14 +121,15 @@ class Follower:
         blocks = f"{running} block{'' if running == 1 else 's'} running"
         self.display.warn(f"stopping, {blocks}; Ctrl-C again to end everything at once")
         lifecycle.cancel(self.run, moment=moment, reason=f"cancelled by {self.user} in the terminal", by=self.user)
-        self.crew.ask_to_stop()
+        if not self.run.callbacks:
+            self.crew.ask_to_stop()
 
     def finish(self) -> list[BlockRun]:
         """Let the crew go (a cancelled block has its grace first), then show what came last."""
         grace = settings.KILL_GRACE_SECONDS + CANCEL_IS_SEEN if self.is_cancelled else 0.0
         self.crew.close(grace + STOP_SECONDS)
         workers.tidy_this_host(self.clock())
-        block_runs = list(self.run.block_runs.for_page())
+        block_runs = self.rows()
         self.read.clear()
         while self.pass_on_lines(block_runs):
             pass

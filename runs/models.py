@@ -259,7 +259,13 @@ class BlockRunQuerySet(models.QuerySet["BlockRun"]):
 
     def for_page(self) -> Self:
         """The blocks of a run in their order, without their settings."""
-        return self.defer("config").order_by("position", "id")
+        return self.of_graph().defer("config").order_by("position", "id")
+
+    def called_for_page(self) -> Self:
+        """The callbacks of a run in the order of what they follow."""
+        return (
+            self.filter(role=Role.CALLBACK).select_related("parent").defer("parent__config").order_by("position", "id")
+        )
 
     def due(self, moment: datetime) -> Self:
         """Waiting block runs whose next attempt has come."""

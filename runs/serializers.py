@@ -70,6 +70,8 @@ class BlockRunSerializer(serializers.ModelSerializer[BlockRun]):
             "id",
             "pipeline_run_id",
             "block_uuid",
+            "role",
+            "parent_id",
             "name",
             "type",
             "status",
@@ -88,6 +90,7 @@ class BlockRunSerializer(serializers.ModelSerializer[BlockRun]):
         read_only_fields = fields
 
     pipeline_run_id = serializers.IntegerField(read_only=True)
+    parent_id = serializers.IntegerField(read_only=True, allow_null=True)
     status = serializers.ChoiceField(choices=[(state.value, state.name) for state in BlockStatus], read_only=True)
     upstream = serializers.ListField(child=Text(), read_only=True)
     downstream = serializers.ListField(child=Text(), read_only=True)
@@ -150,6 +153,7 @@ class PipelineRunDetailSerializer(PipelineRunSerializer):
             "deadline_at",
             "version",
             "block_runs",
+            "callbacks",
         ]
         read_only_fields = fields
 
@@ -157,6 +161,14 @@ class PipelineRunDetailSerializer(PipelineRunSerializer):
     event_variables = JSONObject(source="event", read_only=True)
     version = serializers.CharField(source="version.content_hash", read_only=True)
     block_runs = BlockRunSerializer(many=True, read_only=True)
+    callbacks = serializers.SerializerMethodField()
+
+    @extend_schema_field(BlockRunSerializer(many=True))
+    def get_callbacks(self, run: PipelineRun) -> list[Any]:
+        if not run.callbacks:
+            return []
+        called = BlockRun.objects.filter(pipeline_run=run).called_for_page()  # run.block_runs may be prefetched
+        return list(BlockRunSerializer(called, many=True).data)
 
     @extend_schema_field(OpenApiTypes.OBJECT)
     def get_variable_origins(self, run: PipelineRun) -> dict[str, str]:

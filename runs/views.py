@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import lifecycle, logs, overview, repeating
+from runs import callbacks, lifecycle, logs, overview, repeating
 from runs.forms import RunFilter
 from runs.history import all_attempts
 from runs.models import BlockRun, PipelineRun
@@ -23,6 +23,7 @@ from runs.why import why
 
 PAGE = 50
 MOST_BLOCKS = 500  # rows of the table of a run's blocks
+MOST_CALLBACKS = 200
 MOST_EVENTS = 200
 LOG_TAIL = 1024 * 1024  # bytes of a long log that a page begins with
 
@@ -46,12 +47,14 @@ def index(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, run_id: int) -> HttpResponse:
     run = find_run(run_id)
     block_runs = list(run.block_runs.for_page()[: MOST_BLOCKS + 1])
-    chosen = chosen_block(block_runs, request.GET.get("block"))
+    called = list(run.block_runs.called_for_page()[:MOST_CALLBACKS]) if run.callbacks else []
+    chosen = chosen_block(block_runs, request.GET.get("block"), called)
     now = timezone.now()
     context = {
         "run": run,
         "blocks": with_spans(run, block_runs[:MOST_BLOCKS], now),
         "more_blocks": len(block_runs) > MOST_BLOCKS,
+        "callbacks": called,
         "drawing": draw(run.version.graph["blocks"]),
         "states": {block_run.block_uuid: block_run.status for block_run in block_runs},
         "tally": tally(block_runs),
@@ -94,6 +97,19 @@ def retry(request: HttpRequest, run_id: int) -> HttpResponse:
         messages.success(request, f"Run {run_id} goes on: attempt {run.attempt + 1}.")
     else:
         messages.warning(request, str(repeating.unfinished(find_run(run_id))))
+    return redirect("runs:detail", run_id)
+
+
+@require_POST
+def stop_callback(request: HttpRequest, run_id: int, block_run_id: int) -> HttpResponse:
+    callback = BlockRun.objects.filter(pk=block_run_id, pipeline_run=run_id).first()
+    if callback is None:
+        raise Http404(f"Run {run_id} has no such callback.")
+    try:
+        callbacks.stop(callback, moment=timezone.now(), by=request.user.get_username())
+        messages.success(request, f"{callback.name} is stopped.")
+    except Refusal as refusal:
+        messages.warning(request, str(refusal))
     return redirect("runs:detail", run_id)
 
 
@@ -165,9 +181,9 @@ def tally(block_runs: Sequence[BlockRun]) -> dict[str, int]:
 LOOK_AT_FIRST = (BlockStatus.FAILED, BlockStatus.RUNNING, BlockStatus.WAITING, BlockStatus.QUEUED)
 
 
-def chosen_block(block_runs: Sequence[BlockRun], uuid: str | None) -> BlockRun | None:
-    """The block that was asked for; else the one to look at: failed, at work, next, or else the last finished."""
-    by_uuid = {block_run.block_uuid: block_run for block_run in block_runs}
+def chosen_block(block_runs: Sequence[BlockRun], uuid: str | None, called: Sequence[BlockRun] = ()) -> BlockRun | None:
+    """The block or callback that was asked for; else the block to look at: failed, at work, next, or last finished."""
+    by_uuid = {block_run.block_uuid: block_run for block_run in (*called, *block_runs)}
     if uuid in by_uuid:
         return by_uuid[uuid]
     for status in LOOK_AT_FIRST:

@@ -24,7 +24,8 @@ from pipelines.refusal import Refusal
 from pipelines.viewsets import Resource, validated
 from runs import lifecycle, logs, retry_actions
 from runs.block_actions import BlockActions
-from runs.models import BlockRun, Origin, PipelineRun
+from runs.callback_actions import CallbackActions
+from runs.models import BlockRun, Origin, PipelineRun, Role
 from runs.repeats import start_once
 from runs.retry_actions import RetryActions
 from runs.run_log import read_run_log
@@ -102,7 +103,7 @@ class PipelineRunViewSet(mixins.RetrieveModelMixin, RetryActions, RunList):
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
         if self.action == "retrieve":
-            in_order = BlockRun.objects.order_by("position", "id").defer("config", "output")
+            in_order = BlockRun.objects.for_page().defer("config", "output")
             queryset = queryset.select_related("version").prefetch_related(Prefetch("block_runs", in_order))
         return queryset
 
@@ -152,7 +153,7 @@ class PipelineRunViewSet(mixins.RetrieveModelMixin, RetryActions, RunList):
 
 
 @extend_schema(tags=["block_runs"])
-class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockActions, Resource):
+class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockActions, CallbackActions):
     queryset = BlockRun.objects.all()
     filters = {
         "id": number("id"),
@@ -160,13 +161,14 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockAct
         "pipeline_uuid": text("pipeline_run__pipeline__uuid"),
         "block_uuid": text("block_uuid"),
         "status": choice("status", BlockStatus),
+        "role": choice("role", Role.values),
         "started_at": instant("started_at"),
         "completed_at": instant("completed_at"),
     }
     search_fields = ("block_uuid", "name", "reason")
     orders = ("id", "position")
     action_parameters = {"logs": ("offset", "limit", "attempt", "as")}
-    scopes = {"mark": "run"}
+    scopes = {"mark": "run", "cancel": "run"}
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()

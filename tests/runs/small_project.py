@@ -33,6 +33,19 @@ BLOCKS = {
         "    with open(file, 'a') as out:\n        out.write('ended\\n')"
     ),
     "parent": "import os\n@custom\ndef parent(**_):\n    print(os.getppid())",
+    "tell": (
+        "from pathlib import Path\n"
+        "def tell(outcome, file, parent, error, parent_block_data):\n"
+        "    with open(file, 'a') as out:\n"
+        "        out.write(f'{parent} {outcome} {error} {parent_block_data}\\n')\n"
+        "    print('told of', outcome)\n"
+        "@callback('success')\ndef good(parent_block_data, file='/dev/null', **kwargs):\n"
+        "    tell('success', file, kwargs['parent_block_uuid'], kwargs['__error'], parent_block_data)\n"
+        "@callback('failure')\ndef bad(parent_block_data, file='/dev/null', **kwargs):\n"
+        "    tell('failure', file, kwargs['parent_block_uuid'], kwargs['__error'], parent_block_data)\n"
+        "@callback('cancelled')\ndef stopped(parent_block_data, file='/dev/null', **kwargs):\n"
+        "    tell('cancelled', file, kwargs['parent_block_uuid'], kwargs['__error'], parent_block_data)"
+    ),
     "piece": "import os, time\n@custom\ndef piece(**_):\n    time.sleep(1)\n    return os.getpid()",
 }
 PIPELINES: Mapping[str, Mapping[str, object]] = {
@@ -58,6 +71,10 @@ PIPELINES: Mapping[str, Mapping[str, object]] = {
             {"uuid": "numbers", "type": "data_loader", "upstream_blocks": ["looks"]},
         ]
     },
+    "called_back": {
+        "blocks": [{"uuid": "numbers", "type": "data_loader"}, {"uuid": "sleeps", "type": "custom"}],
+        "callbacks": [{"uuid": "tell", "type": "callback", "upstream_blocks": ["numbers", "sleeps"]}],
+    },
     "telling": {"blocks": [{"uuid": "parent", "type": "custom"}]},
     "witnessed": {"blocks": [{"uuid": "witness", "type": "custom"}]},
     "fanning": {
@@ -82,6 +99,7 @@ FOLDERS = {
     "double": "transformers",
     "total": "data_exporters",
     "looks": "sensors",
+    "tell": "callbacks",
 }
 
 

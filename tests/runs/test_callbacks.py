@@ -10,6 +10,7 @@ from django.conf import settings
 
 from executors.base import Failure, Outcome, Verdict
 from pipelines.graph import Block
+from pipelines.refusal import Refusal
 from runs import callbacks, lifecycle, recovery, repeating
 from runs.callback_rows import AFTER_BLOCKS, fitting
 from runs.lifecycle import create_run
@@ -117,24 +118,6 @@ def test_each_callback_of_a_block_is_called(now: datetime) -> None:
     assert [row.block_uuid for row in rows(run)] == ["tell@load", "other@load"]
 
 
-@pytest.mark.parametrize(
-    ("text", "outcomes"),
-    [
-        ("@callback\ndef f(): ...", ["success"]),
-        ("@callback()\ndef f(): ...", ["success"]),
-        ("@callback('failure')\ndef f(): ...", ["failure"]),
-        ('@callback("failure")\n@callback( "cancelled" )\ndef f(): ...', ["failure", "cancelled"]),
-        ("@on_success\ndef f(): ...\n@on_cancelled\ndef g(): ...", ["success", "cancelled"]),
-        ("kind = 'failure'\n@callback(kind)\ndef f(): ...", ["success", "failure"]),  # in doubt it is called
-        (None, ["success", "failure", "cancelled"]),
-    ],
-)
-def test_what_the_code_has_no_function_for_is_not_queued(text: str | None, outcomes: list[str]) -> None:
-    entry, files = {"file": "callbacks/tell.py"}, {"callbacks/tell.py": {"text": text}}
-
-    assert callbacks.outcomes_in(entry, files) == outcomes
-
-
 def test_no_row_is_made_where_no_function_is_for_the_outcome(now: datetime) -> None:
     run = begin(now)
     entry = run.callbacks["blocks"]["tell"] | {"outcomes": ["failure"]}
@@ -143,6 +126,15 @@ def test_no_row_is_made_where_no_function_is_for_the_outcome(now: datetime) -> N
     drive(run, now)
 
     assert rows(run) == []
+
+
+def test_a_callback_whose_outcomes_are_not_known_is_queued_for_any(now: datetime) -> None:
+    run = begin(now)
+    assert not run.callbacks["blocks"]["tell"].get("outcomes")
+
+    drive(run, now, fail_all)
+
+    assert calls(run)["tell@load"][0] == "failure"
 
 
 # --- cancelled ------------------------------------------------------------------------------------------------------
@@ -484,11 +476,12 @@ def test_a_callback_is_stopped_by_hand(bring: Callable[[PipelineRun, datetime], 
     run = begin(now)
     lifecycle.finish_block(claim(run, "load", make_owner(now), now), COMPLETED, moment=now)
 
-    assert callbacks.stop(bring(run, now), moment=now, by="ada")
+    callbacks.stop(bring(run, now), moment=now, by="ada")
 
     row = rows(run)[0]
     assert (row.status, row.reason) == ("cancelled", "stopped by ada")
-    assert not callbacks.stop(row, moment=now, by="ada")
+    with pytest.raises(Refusal, match="cancelled already"):
+        callbacks.stop(row, moment=now, by="ada")
 
 
 def test_a_long_name_is_shortened_and_stays_one_of_a_kind() -> None:

@@ -25,7 +25,7 @@ from pipelines.serializers import read_instant
 from runs import lifecycle, one_project, tables
 from runs.crew import Crew
 from runs.following import Follower
-from runs.models import BlockRun, Origin, PipelineRun
+from runs.models import BlockRun, Origin, PipelineRun, Role
 from runs.planning import RunSettings
 from runs.progress import Display, Moving, Plain, Silent, run_in_words, say_beside
 from runs.states import RunStatus
@@ -209,7 +209,8 @@ def check_tables() -> None:
 
 
 def as_dict(run: PipelineRun, block_runs: Sequence[BlockRun]) -> dict[str, Any]:
-    """Shape that scripts rely on (docs/interfaces)."""
+    """Shape that scripts rely on (docs/interfaces). `callbacks` is there only if something was called."""
+    called = [row_as_dict(row) for row in block_runs if row.role == Role.CALLBACK]
     return {
         "pipeline_run": run.pk,
         "pipeline": run.pipeline.uuid,
@@ -217,18 +218,19 @@ def as_dict(run: PipelineRun, block_runs: Sequence[BlockRun]) -> dict[str, Any]:
         "started_at": iso(run.started_at),
         "completed_at": iso(run.completed_at),
         "duration": seconds(run.started_at, run.completed_at),
-        "blocks": [
-            {
-                "block": block_run.block_uuid,
-                "status": block_run.status,
-                "attempt": block_run.attempt,
-                "duration": seconds(block_run.started_at, block_run.completed_at),
-                "error": {key: block_run.error.get(key, "") for key in ("type", "message")}
-                if block_run.error
-                else None,
-            }
-            for block_run in block_runs
-        ],
+        "blocks": [row_as_dict(row) for row in block_runs if row.role != Role.CALLBACK],
+        **({"callbacks": called} if called else {}),
+    }
+
+
+def row_as_dict(block_run: BlockRun) -> dict[str, Any]:
+    error = {key: block_run.error.get(key, "") for key in ("type", "message")}
+    return {
+        "block": block_run.block_uuid,
+        "status": block_run.status,
+        "attempt": block_run.attempt,
+        "duration": seconds(block_run.started_at, block_run.completed_at),
+        "error": error if block_run.error else None,
     }
 
 
