@@ -12,7 +12,7 @@ from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.signing import SignedPackage
 
-from runs import bell, workers
+from runs import bell, recovery, workers
 from runs.models import BlockRun
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         self.ear: bell.Ear | None = None
         self.hinted: dict[tuple[int, int, datetime | None], float] = {}
         self.tidied_at = self.plain_at = 0.0
+        self.neighbours: list[int] = []  # process ids of this host's workers
         self.is_away = False  # the database, and that was said
 
     def dequeue(self) -> list[tuple[Any, str]] | None:
@@ -83,10 +84,13 @@ class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         return tasks
 
     def tidy(self) -> None:
+        """See who of this host is there. What a dead worker held is queued again at once, not at the next sweep."""
         now = time.monotonic()
-        if now - self.tidied_at >= TIDY_EVERY:
-            self.tidied_at = now
-            workers.tidy_this_host(timezone.now())
+        if now - self.tidied_at >= TIDY_EVERY or not all(map(workers.is_alive, self.neighbours)):
+            self.tidied_at, moment = now, timezone.now()
+            if workers.tidy_this_host(moment):
+                recovery.take_back_lost(moment)
+            self.neighbours = workers.pids_of_this_host()
 
     def start_over(self) -> None:
         if self.ear is not None:

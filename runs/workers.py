@@ -57,6 +57,12 @@ def tidy_this_host(moment: datetime) -> int:
     return len(dead)
 
 
+def pids_of_this_host() -> list[int]:
+    """Return the process ids of the workers that have signed on here and not off."""
+    rows = Worker.objects.filter(host=this_host(), kind=WorkerKind.WORKER, stopped_at=None)
+    return list(rows.values_list("pid", flat=True))
+
+
 def others_alive(kind: WorkerKind, moment: datetime) -> bool:
     """Tell whether another process of the kind is at work; one of this host must also still exist."""
     rows = Worker.objects.alive(moment).filter(kind=kind)
@@ -70,10 +76,11 @@ def this_host() -> str:
 
 
 def is_alive(pid: int) -> bool:
+    """Tell whether the process exists and is more than an exit code that its parent has not asked for yet."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    except PermissionError:
+    except OSError:
         return True
-    return True

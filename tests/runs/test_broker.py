@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from django_q.tasks import async_task
 from runs import bell, broker, workers
 from runs.broker import HINT_AGAIN_AFTER, BlockRunBroker
 from runs.lifecycle import RunSettings, create_run
-from runs.models import BlockRun, Origin, PipelineRun, WorkerKind
+from runs.models import Origin, PipelineRun, WorkerKind
 from runs.states import BlockStatus
 from tests.conftest import ON_POSTGRES
 from tests.factories import make_pipeline
@@ -215,9 +216,8 @@ def test_ended_sessions_are_opened_again(looker: BlockRunBroker, now: datetime) 
     assert len(looker.dequeue() or []) == 2
 
 
-def test_a_worker_of_this_host_that_died_loses_its_lease(looker: BlockRunBroker, now: datetime) -> None:
-    run = start(timezone.now())
-    moment = timezone.now()
+def test_the_block_of_a_worker_of_this_host_that_died_is_queued_again_at_once(looker: BlockRunBroker) -> None:
+    run, moment = start(timezone.now()), timezone.now()
     dead = workers.register(WorkerKind.WORKER, moment)
     dead.pid = dead_pid()
     dead.save()
@@ -226,8 +226,27 @@ def test_a_worker_of_this_host_that_died_loses_its_lease(looker: BlockRunBroker,
     looker.dequeue()
 
     dead.refresh_from_db()
+    held.refresh_from_db()
     assert dead.stopped_at is not None
-    assert BlockRun.objects.owned_by_lost_workers(timezone.now() + timedelta(seconds=1)).get() == held
+    assert (held.status, held.attempt, held.losses) == ("queued", 2, 1)
+
+
+def test_a_neighbour_that_dies_between_two_looks_is_missed_at_the_next(looker: BlockRunBroker) -> None:
+    run, moment = start(timezone.now()), timezone.now()
+    process = subprocess.Popen(["sleep", "60"])
+    neighbour = workers.register(WorkerKind.WORKER, moment)
+    neighbour.pid = process.pid
+    neighbour.save()
+    held = claim(run, "block_0", neighbour, moment)
+    looker.tidy()
+
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, but its parent has not looked yet
+    looker.tidy()
+
+    process.wait()
+    held.refresh_from_db()
+    assert (held.status, held.losses) == ("queued", 1)
 
 
 def dead_pid() -> int:
