@@ -7,7 +7,7 @@ BIN := .venv/bin
 # A file's tests share what it has started, so a file stays with one worker; tests/conftest.py says in which order.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: start test lint dev bench
+.PHONY: start test lint dev bench chaos
 
 start: .venv/.installed
 	@exec $(BIN)/python manage.py start $(PROJECT) --host $(HOST) --port $(PORT)
@@ -28,6 +28,10 @@ lint: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
+
+# A real installation under blows: MINUTES=30, SEED=, DATABASE=sqlite|postgres (default: both, half the time each).
+chaos: .venv/.installed-dev
+	$(BIN)/python -m tests.faults.chaos MINUTES=$(or $(MINUTES),30) SEED=$(SEED) DATABASE=$(DATABASE)
 
 .venv/bin/uv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
