@@ -11,6 +11,7 @@ from pipelines.callback_files import named_by_pipeline, outcomes_of, refuse_what
 from pipelines.fields import Fields
 from pipelines.files import FileFault, MissingFile, Sources, inside, shown, stamp_of
 from pipelines.graph import Block, nearest
+from pipelines.stream_blocks import without_connector
 
 LISTS = {"callback": "callbacks", "conditional": "conditionals"}
 
@@ -144,14 +145,20 @@ class BlockEntries:
             return replace(block, file=None)
         try:
             if block.unsupported:
-                return replace(block, file=self.optional(block.file))
+                return self.naming_connector(replace(block, file=self.optional(block.file)))
             source = self.sources.read(block.file)
-            asked = check_code(block, source)
+            asked = check_code(block, source, pipeline_type=self.pipeline_type)
             outcomes = outcomes_of(source) if block.type == "callback" else ()
         except FileFault as fault:
             self.note(self.without_code(block) if isinstance(fault, MissingFile) else fault)
             return block
         return replace(block, secrets=tuple(sorted({*block.secrets, *asked, *secrets})), outcomes=outcomes)
+
+    def naming_connector(self, block: Block) -> Block:
+        """Name, in the reason why a block of a stream cannot run, the connector that its YAML configures."""
+        if self.pipeline_type != "streaming" or block.language != "yaml" or block.file is None:
+            return block
+        return replace(block, unsupported=without_connector(block.type, self.sources.read(block.file).text))
 
     def optional(self, path: str) -> str | None:
         if not inside(self.sources.root, path).is_file():

@@ -11,6 +11,7 @@ from pipelines.files import FileFault, TextFile, shown
 from pipelines.graph import EXECUTABLE_TYPES, OTHER_TYPES, TRIGGER_RULES, UNSUPPORTED_TYPES, Block
 from pipelines.marks import marks, parse_code
 from pipelines.pool_fields import pool_of
+from pipelines.stream_blocks import STREAM_MARKS, unsupported_in_stream
 from pipelines.templating import secret_names
 
 BLOCK_TYPES = (*EXECUTABLE_TYPES, *UNSUPPORTED_TYPES, *OTHER_TYPES)
@@ -69,6 +70,7 @@ def read_block(entry: Fields, *, kind: str, pipeline_type: str, metadata: Mappin
         resources=entry.mapping("resources"),
         trigger_rule=entry.choice("trigger_rule", TRIGGER_RULES, "all_success"),
         sla=entry.seconds("sla"),
+        heartbeat_timeout=poking("heartbeat_timeout").seconds("heartbeat_timeout", low=1),
         poke_interval=poking("poke_interval").seconds("poke_interval", low=0.1) or 60.0,
         poke_timeout=poking("poke_timeout").seconds("poke_timeout"),
         soft_fail=poking("soft_fail").flag("soft_fail"),
@@ -170,7 +172,9 @@ def unsupported(kind: str, language: str, pipeline_type: str) -> str:
     """Say why a block cannot be executed here, or ""."""
     if kind in OTHER_TYPES:
         return ""
-    if pipeline_type in ("streaming", "integration"):
+    if pipeline_type == "streaming":
+        return unsupported_in_stream(kind, language)
+    if pipeline_type == "integration":
         return f"{pipeline_type} pipelines are not executable here yet"
     if kind in UNSUPPORTED_TYPES:
         return f"{kind} blocks are not executable here yet"
@@ -179,21 +183,22 @@ def unsupported(kind: str, language: str, pipeline_type: str) -> str:
     return ""
 
 
-def check_code(block: Block, source: TextFile) -> set[str]:
+def check_code(block: Block, source: TextFile, *, pipeline_type: str = "python") -> set[str]:
     """Return the names of the secrets that the code asks for; raise FileFault if it cannot be the block's code."""
     tree = parse_code(source)
-    wanted = DECORATORS[block.type]
+    of_stream = STREAM_MARKS if pipeline_type == "streaming" else {}
+    wanted = of_stream.get(block.type) or DECORATORS[block.type]
     marked = [name for name in marks(tree) if name[0] in wanted]
     mark = f"@{wanted[0]}"
     if not marked:
         others = [name for name, _ in marks(tree) if name != "test"]
-        hint = (
-            f"It has @{others[0]}: change that, or the block's type." if others else f"Put {mark} above the function."
-        )
-        message = f"block {block.uuid} has no function marked {mark}"
+        what = "class" if mark.startswith("@streaming_") else "function"
+        hint = f"It has @{others[0]}: change that, or the block's type." if others else f"Put {mark} above the {what}."
+        message = f"block {block.uuid} has no {what} marked {mark}"
         raise FileFault(message, file=source.path, hint=hint)
     if block.executable and len(marked) > 1:
-        message = f"block {block.uuid} has {len(marked)} functions marked {mark}; keep one"
+        what = "classes" if mark.startswith("@streaming_") else "functions"
+        message = f"block {block.uuid} has {len(marked)} {what} marked {mark}; keep one"
         raise FileFault(message, file=source.path, line=marked[1][1])
     return secrets_in(tree) if "secret" in source.text else set()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipelines import inputs, variables
 from pipelines.decorators import DECORATORS
+from pipelines.stream_bases import BasePythonSink, BasePythonSource, SourceConsumeMethod
 
 _job: Mapping[str, Any] = {}
 
@@ -101,6 +102,13 @@ PROVIDED: dict[str, Mapping[str, Any]] = {
     "mage_ai.orchestration.triggers.api": {"trigger_pipeline": trigger_pipeline},
     "mage_ai.settings": {},
     "mage_ai.settings.repo": {"get_repo_path": get_repo_path},
+    "mage_ai.streaming": {},
+    "mage_ai.streaming.sinks": {},
+    "mage_ai.streaming.sinks.base": {"BaseSink": BasePythonSink},
+    "mage_ai.streaming.sinks.base_python": {"BasePythonSink": BasePythonSink},
+    "mage_ai.streaming.sources": {},
+    "mage_ai.streaming.sources.base": {"BaseSource": BasePythonSource, "SourceConsumeMethod": SourceConsumeMethod},
+    "mage_ai.streaming.sources.base_python": {"BasePythonSource": BasePythonSource},
 }
 
 

@@ -48,6 +48,8 @@ sensor = _decorator("sensor")
 condition = _decorator("condition")
 test = _decorator("test")
 preprocesser = _decorator("preprocesser")
+streaming_source = _decorator("streaming_source")
+streaming_sink = _decorator("streaming_sink")
 on_success = _decorator("on_success")
 on_failure = _decorator("on_failure")
 on_cancelled = _decorator("on_cancelled")
@@ -76,6 +78,8 @@ DECORATORS: dict[str, Callable[..., Any]] = {
     "on_success": on_success,
     "preprocesser": preprocesser,
     "sensor": sensor,
+    "streaming_sink": streaming_sink,
+    "streaming_source": streaming_source,
     "test": test,
     "transformer": transformer,
 }

@@ -44,6 +44,7 @@ class Block:
     resources: Mapping[str, Any] = field(default_factory=dict)
     trigger_rule: str = "all_success"
     sla: float | None = None
+    heartbeat_timeout: float | None = None
     poke_interval: float = 60.0
     poke_timeout: float | None = None
     soft_fail: bool = False

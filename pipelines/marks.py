@@ -47,10 +47,10 @@ def renamed(tree: ast.Module) -> dict[str, str]:
     return {alias.asname: alias.name for node in imports for alias in node.names if alias.asname}
 
 
-def functions(body: Iterable[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Yield the functions of a module, also those under `if` and `try`."""
+def functions(body: Iterable[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """Yield the functions and classes of a module, also those under `if` and `try`."""
     for statement in body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield statement
         elif isinstance(statement, ast.If | ast.Try | ast.With):
             yield from functions(child for child in ast.iter_child_nodes(statement) if isinstance(child, ast.stmt))

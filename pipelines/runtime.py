@@ -61,6 +61,13 @@ def run_callback(job: Mapping[str, Any]) -> Result:
     return _answered(_call_back, job)
 
 
+def run_stream(job: Mapping[str, Any]) -> Result:
+    """Run a streaming pipeline until it ends or is told to stop; a result as of `pipelines.streaming.run`."""
+    from pipelines import streaming  # what it imports is not needed by blocks
+
+    return _answered(lambda job: streaming.run(job, lambda request: None), job)
+
+
 def _answered(work: Callable[[Mapping[str, Any]], Result], job: Mapping[str, Any]) -> Result:
     process = os.getpid()
     try:

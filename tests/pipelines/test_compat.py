@@ -35,8 +35,8 @@ def test_a_submodule_can_be_imported_from_its_package(shop: BlockProject) -> Non
         ("from mage_ai.io.file import FileIO", "mage_ai.io"),
         ("from mage_ai import io", "mage_ai.io"),
         (
-            "from mage_ai.data_preparation.decorators import streaming_sink",
-            "mage_ai.data_preparation.decorators.streaming_sink",
+            "from mage_ai.data_preparation.decorators import data_integration_query",
+            "mage_ai.data_preparation.decorators.data_integration_query",
         ),
         ("from mage_ai.data_preparation.models.pipeline import Pipeline", "mage_ai.data_preparation.models"),
         ("import mage_ai; mage_ai.run('x')", "mage_ai.run"),

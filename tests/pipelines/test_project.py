@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.project import read_project
+from pipelines.project import BrokenPipeline, read_project
 from pipelines.refusal import Refusal
 from tests.pipelines.project_on_disk import ProjectOnDisk
 
@@ -238,7 +238,7 @@ def test_sql_code_is_kept_with_the_pipeline(disk: ProjectOnDisk) -> None:
     assert pipeline.graph.get("pick").file == "data_loaders/pick.sql"
 
 
-@pytest.mark.parametrize("kind", ["streaming", "integration"])
+@pytest.mark.parametrize("kind", ["integration"])
 def test_blocks_of_other_kinds_of_pipeline_say_so(disk: ProjectOnDisk, kind: str) -> None:
     disk.pipeline(f"type: {kind}\nblocks: [{{uuid: a, type: data_loader, language: yaml}}]\n")
 
@@ -466,3 +466,56 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path: Path, name: str) -> No
 
     assert str(tmp_path / name) in caught.value.message
     assert "create_project" in caught.value.hint
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+STREAM = """
+    type: streaming
+    blocks:
+    - {uuid: read, type: data_loader}
+    - {uuid: change, type: transformer, upstream_blocks: [read]}
+    - {uuid: write, type: data_exporter, upstream_blocks: [change], heartbeat_timeout: 90}
+    """
+
+
+def write_stream(disk: ProjectOnDisk) -> None:
+    disk.pipeline(STREAM)
+    disk.write("data_loaders/read.py", "@streaming_source\nclass Source:\n    pass\n")
+    disk.write("transformers/change.py", "@transformer\ndef change(messages):\n    return messages\n")
+    disk.write("data_exporters/write.py", "@streaming_sink\nclass Sink:\n    pass\n")
+
+
+def test_the_blocks_of_a_stream_are_classes_and_functions(disk: ProjectOnDisk) -> None:
+    write_stream(disk)
+
+    graph = disk.read().graph
+
+    assert [block.unsupported for block in graph.blocks] == ["", "", ""]
+    assert graph.get("write").heartbeat_timeout == 90
+
+
+def test_a_source_that_is_not_marked_is_told(disk: ProjectOnDisk) -> None:
+    write_stream(disk)
+    disk.write("data_loaders/read.py", "class Source:\n    pass\n")
+
+    with pytest.raises(BrokenPipeline, match="block read has no class marked @streaming_source") as caught:
+        disk.read()
+
+    assert caught.value.problems[0]["hint"] == "Put @streaming_source above the class."
+
+
+def test_a_connector_of_a_stream_is_named_and_the_pipeline_is_valid(disk: ProjectOnDisk) -> None:
+    disk.pipeline("type: streaming\nblocks: [{uuid: read, type: data_loader, language: yaml}]\n")
+    disk.write("data_loaders/read.yaml", "connector_type: kafka\nbootstrap_server: 'localhost:9092'\n")
+
+    assert disk.read().graph.get("read").unsupported == (
+        "the connector kafka is not built in here; write the block in Python, as a class marked @streaming_source that "
+        "uses the client library (confluent-kafka)"
+    )
+
+
+def test_a_sensor_has_no_place_in_a_stream(disk: ProjectOnDisk) -> None:
+    disk.pipeline("type: streaming\nblocks: [{uuid: look, type: sensor}]\n")
+
+    assert "has no place in a streaming pipeline" in disk.read().graph.get("look").unsupported
