@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+HAND_BACK_GRACE = 1.0  # seconds: a worker that stops has little time
+
 
 class Verdict(StrEnum):
     """How a piece of work ended."""
@@ -26,6 +28,7 @@ class Stop(StrEnum):
     TIMEOUT = "timeout"
     HAND_BACK = "hand_back"
     FENCED = "fenced"
+    SILENT = "silent"  # gave no sign of health for too long: a failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,7 @@ class Work:
     job: Mapping[str, Any]
     timeout: float | None = None
     kill_grace: float = 10.0
+    hand_back_grace: float = HAND_BACK_GRACE  # the same where it is to stop because its worker does
     session: str | None = None  # work of one session runs in one child, one after the other
     session_ends: bool = False
     env: Mapping[str, str] = field(default_factory=dict)

@@ -25,7 +25,6 @@ READ_AT_ONCE = 1 << 18
 # What taking in a message may raise: users' code can reach the channel, and what it says there is not believed.
 NONSENSE = (ChannelClosed, OSError, ValueError, TypeError, LookupError, AttributeError)
 ANSWER_SECONDS = 10.0  # a fork server that says nothing for so long hangs, in a library that it imports
-HAND_BACK_GRACE = 1.0  # seconds: a worker that stops has little time
 HIDDEN_FROM_BLOCKS = (
     "DATABASE_URL",
     "SECRET_KEY",
@@ -303,7 +302,7 @@ class Supervision:
         if self.stop is not None or self.has_just_ended():
             return
         self.stop = stop
-        graces = {Stop.FENCED: 0.0, Stop.HAND_BACK: min(self.work.kill_grace, HAND_BACK_GRACE)}
+        graces = {Stop.FENCED: 0.0, Stop.HAND_BACK: min(self.work.kill_grace, self.work.hand_back_grace)}
         grace = graces.get(stop, self.work.kill_grace)
         self.kill_at = time.monotonic() + grace
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -341,11 +340,14 @@ class Supervision:
             Stop.TIMEOUT: Verdict.TIMED_OUT,
             Stop.HAND_BACK: Verdict.HANDED_BACK,
             Stop.FENCED: Verdict.FENCED,
+            Stop.SILENT: Verdict.FAILED,
         }
         assert self.stop is not None
         failure = None
         if self.stop is Stop.TIMEOUT:
             failure = Failure(type="Timeout", message=f"did not finish within {self.work.timeout:g} s and was ended")
+        if self.stop is Stop.SILENT:
+            failure = Failure(type="HeartbeatTimeout", message="gave no sign of health for too long and was ended")
         return Outcome(verdict=verdicts[self.stop], failure=failure, exit=status)
 
 

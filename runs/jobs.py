@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import QuerySet
 
-from executors.base import Work
+from executors.base import HAND_BACK_GRACE, Work
 from pipelines import project, secrets, templating
 from pipelines.refusal import Refusal
 from runs import pinned
@@ -18,6 +18,8 @@ from runs.models import BlockRun, PipelineRun, Role
 from runs.states import BlockStatus
 
 ENTRYPOINT = "pipelines.runtime:run_block"
+STREAM_ENTRYPOINT = "pipelines.runtime:run_stream"
+STREAM_GRACE = 4.0  # seconds that a stream has for its last batch when its worker stops
 CALLBACK_ENTRYPOINT = "pipelines.runtime:run_callback"
 
 
@@ -35,9 +37,10 @@ def work_for(block_run: BlockRun, run: PipelineRun, done: Mapping[str, list[Any]
     """
     config, version = block_run.config, pinned.content(run.version)
     conditions = [version.attached[uuid] for uuid in config.get("conditions", ()) if uuid in version.attached]
-    known = named_secrets([name for entry in (config, *conditions) for name in entry.get("secrets", ())])
+    stream = config.get("stream", ())
+    known = named_secrets([name for entry in (config, *conditions, *stream) for name in entry.get("secrets", ())])
     is_callback = block_run.role == Role.CALLBACK
-    session = f"run-{run.pk}-{run.attempt}" if run.in_one_process and not is_callback else None
+    session = f"run-{run.pk}-{run.attempt}" if run.in_one_process and not (is_callback or stream) else None
     job = {
         "project": str(settings.PROJECT_DIR),
         "pipeline_uuid": run.pipeline.uuid,
@@ -57,10 +60,16 @@ def work_for(block_run: BlockRun, run: PipelineRun, done: Mapping[str, list[Any]
     }
     if is_callback:
         job |= callback_of(block_run, run)
+    if stream:
+        job["block"] = with_secrets({key: value for key, value in config.items() if key != "stream"}, known)
+        job["stream"] = [
+            {**with_secrets(entry, known), "code": version.texts.get(entry["file"] or "")} for entry in stream
+        ]
     return Work(
         key=f"{run.pk}-{block_run.block_uuid}-{block_run.attempt}",
-        entrypoint=CALLBACK_ENTRYPOINT if is_callback else ENTRYPOINT,
+        entrypoint=CALLBACK_ENTRYPOINT if is_callback else STREAM_ENTRYPOINT if stream else ENTRYPOINT,
         job=job,
+        hand_back_grace=STREAM_GRACE if stream else HAND_BACK_GRACE,
         timeout=block_run.timeout.total_seconds() if block_run.timeout else None,
         kill_grace=settings.KILL_GRACE_SECONDS,
         session=session,

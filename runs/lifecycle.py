@@ -11,10 +11,10 @@ from pipelines.models import Pipeline
 from runs import admission, callbacks, events, slas
 from runs.admission import Answer, Door, Gate, NotAdmitted
 from runs.advancing import Step, advance, end_blocks, lock, take
-from runs.attempts import record
 from runs.many_rows import insert_all
 from runs.models import BlockRun, Origin, PipelineRun, Role, Worker
 from runs.planning import Draft, RunSettings, draft_run
+from runs.restarts import record
 from runs.states import BlockStatus, RunStatus
 
 CLAIM_TRIES = 5

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 
-from runs.log_segments import Rotation, Segment, end_of, found
+from runs.log_segments import Rotation, Segment, end_of, folder_of, found
 from runs.masking import mask_text
 from runs.models import BlockRun
 
@@ -37,6 +37,12 @@ def path(run_id: int, block_run_id: int, attempt: int) -> Path:
 def folder(run_id: int) -> Path:
     """Return the folder of the logs of a run."""
     return Path(settings.LOGS_URL) / f"{run_id // 1000}" / f"{run_id}"
+
+
+def places(run_id: int, block_run_id: int, attempt: int) -> tuple[Path, Path]:
+    """Return where the log of an attempt is: its first file, and the folder of its newest bytes if it is long."""
+    first = path(run_id, block_run_id, attempt)
+    return first, folder_of(first)
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,17 @@ def attempts(block_run: BlockRun) -> list[int]:
     folder = path(block_run.pipeline_run_id, block_run.pk, 1).parent
     numbers = (name.name.split(".")[1] for name in folder.glob(f"{block_run.pk}.*.jsonl"))
     return sorted(int(number) for number in numbers if number.isdigit())
+
+
+def remove_before(block_run: BlockRun, attempt: int) -> None:
+    """Remove the logs of the attempts before this one; what cannot be removed stays."""
+    for number in attempts(block_run):
+        if number < attempt:
+            first = path(block_run.pipeline_run_id, block_run.pk, number)
+            with contextlib.suppress(OSError):
+                for part in reversed(found(first)):  # the first file last: without it nobody would find the others
+                    part.path.unlink(missing_ok=True)
+                folder_of(first).rmdir()
 
 
 class Writer:

@@ -9,7 +9,7 @@ from executors import registry
 from pipelines import catalog
 from pipelines.models import Pipeline, PipelineVersion
 from pipelines.refusal import Refusal
-from runs import callbacks, pools, slas
+from runs import callbacks, pools, slas, streams
 from runs.fanning import dimensions_of
 from runs.limits import NO_LIMITS, Limits
 from runs.models import BlockRun, PipelineRun
@@ -140,7 +140,9 @@ def plan_blocks(
 ) -> list[BlockRun]:
     """Return block runs, not stored yet, in the order of the graph; raise Refusal for an unknown block or executor."""
     entries = [entry for entry in version.graph["blocks"] if entry["executable"]]
-    if only_block is not None:
+    if run.pipeline.type == streams.STREAMING:
+        entries = streams.as_one(entries, only_block=only_block)
+    elif only_block is not None:
         entries = [entry for entry in entries if entry["uuid"] == only_block]
         if not entries:
             names = ", ".join(entry["uuid"] for entry in version.graph["blocks"] if entry["executable"])

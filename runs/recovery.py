@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from runs import advancing, attempts, bell, events, history, lifecycle, slas
+from runs import advancing, attempts, bell, events, history, lifecycle, restarts, slas
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
 
@@ -51,7 +51,11 @@ def take_back(block_run: BlockRun, moment: datetime) -> bool:
     """Take one block run away from its owner, who is fenced by the raised attempt."""
     with transaction.atomic():
         run = advancing.lock(block_run.pipeline_run_id)
-        losses = block_run.losses + 1
+        # A stream may lose a worker now and then in the years that it goes on.
+        lost_before = block_run.losses
+        if restarts.is_stream(block_run):
+            lost_before = restarts.counted(lost_before, block_run.started_at, moment)
+        losses = lost_before + 1
         if losses >= settings.LOST_WORKER_ATTEMPTS:
             error = {"type": "WorkerLost", "message": f"its worker died {losses} times while the block ran"}
             moved = attempts.fail(run, block_run, error, {}, moment)

@@ -65,6 +65,7 @@ def change_to_current(run: PipelineRun, rows: Iterable[BlockRun]) -> VersionChan
 def kind_of(blocks: Mapping[str, BlockRun], pinned: PipelineVersion) -> dict[str, Any]:
     """Return how the run was planned: of a single block, without sensors."""
     is_alone = len(blocks) == 1 and sum(entry["executable"] for entry in pinned.graph["blocks"]) > 1
+    is_alone = is_alone and not any(row.config.get("stream") for row in blocks.values())
     skips = any(row.config.get("skip_sensor") for row in blocks.values())
     return {"only_block": next(iter(blocks)) if is_alone else None, "skip_sensors": skips}
 
