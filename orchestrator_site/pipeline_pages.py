@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -60,6 +61,7 @@ def detail(request: HttpRequest, uuid: str) -> HttpResponse:
 def start(request: HttpRequest, uuid: str) -> HttpResponse:
     """Start a run now; sending the same form twice starts it once."""
     pipeline, form = find(uuid), StartForm.sent(request.POST)
+    pipeline = catalog.as_saved(settings.PROJECT_DIR, pipeline)
     run = form.start(partial(lifecycle.create_run, pipeline), user=request.user, moment=timezone.now())
     if run is None:
         return render(request, "pipelines/detail.html", page_of(pipeline) | {"start": form}, status=422)

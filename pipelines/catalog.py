@@ -5,7 +5,7 @@ constraints, and who reads last has the last word.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from pipelines.project import (
     Definition,
     Project,
     Seen,
+    has_metadata,
     metadata_path,
     pipeline_uuids,
     read_pipeline,
@@ -73,15 +74,41 @@ def refresh(root: Path) -> Changes:
     remember(root, [rows[uuid] for uuid in uuids if uuid in rows and (str(root), uuid) not in _known])
     stale = stale_among(root, uuids, rows)
     changes = Changes(removed=remove(set(rows).difference(uuids), rows))
-    if stale:
-        project = read_project(root)
-        for batch in batches(stale):
-            read = [(uuid, read_or_fail(project, uuid)) for uuid in batch]
-            with transaction.atomic():
-                mirrored = [mirror(uuid, found) for uuid, found in read]
-            _known.update({(str(root), known.row.uuid): known for known, _ in mirrored})  # once it is committed
-            changes.changed += [known.row.uuid for known, differs in mirrored if differs]
+    changes.changed = read_again(root, stale)
     return changes
+
+
+def as_saved(root: Path, pipeline: Pipeline) -> Pipeline:
+    """Return the pipeline as its files are now: for a start by hand, just after they were saved.
+
+    Costs a look at the times of its files when nothing changed, no query.
+    """
+    root, uuid = root.absolute(), pipeline.uuid
+    if not has_metadata(root, uuid):  # gone, or not on this host's disk: the next refresh has a word on it
+        return pipeline
+    row = Row(*(getattr(pipeline, name) for name in Row._fields))
+    if (str(root), uuid) not in _known:
+        remember(root, [row])
+    stale = stale_among(root, [uuid], {uuid: row})
+    if not stale:
+        return pipeline
+    read_again(root, stale)
+    return find(uuid)
+
+
+def read_again(root: Path, stale: Sequence[str]) -> list[str]:
+    """Read pipelines from disk and mirror them; return those that differ in more than the times of their files."""
+    changed: list[str] = []
+    if not stale:
+        return changed
+    project = read_project(root)
+    for batch in batches(stale):
+        read = [(uuid, read_or_fail(project, uuid)) for uuid in batch]
+        with transaction.atomic():
+            mirrored = [mirror(uuid, found) for uuid, found in read]
+        _known.update({(str(root), known.row.uuid): known for known, _ in mirrored})  # once it is committed
+        changed += [known.row.uuid for known, differs in mirrored if differs]
+    return changed
 
 
 def stale_among(root: Path, uuids: Iterable[str], rows: Mapping[str, Row]) -> list[str]:

@@ -1,12 +1,17 @@
 """Pools: named slots that blocks of all runs share. A block takes its slots as it is claimed, while it runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 
+from pipelines.files import Stamp, stamp_of
 from pipelines.graph import nearest
+from pipelines.project import PROJECT_FILE, read_project
 from pipelines.refusal import Refusal
 from runs import events
 from runs.models import BlockRun, Pool
@@ -50,6 +55,7 @@ def check(entries: Iterable[Mapping[str, Any]]) -> None:
     wanted = [entry for entry in entries if entry.get("pool")]
     if not wanted:  # as for nearly every run: no look
         return
+    sync_with_file(settings.PROJECT_DIR)
     slots = dict(Pool.objects.values_list("name", "slots"))
     for entry in wanted:
         name, block, takes = entry["pool"], entry["uuid"], entry.get("pool_slots", 1)
@@ -62,6 +68,24 @@ def check(entries: Iterable[Mapping[str, Any]]) -> None:
         if takes > slots[name]:
             message = f"Block {block!r} takes {takes} slots of pool {name!r}, which has {slots[name]}."
             raise Refusal(message, field="pool_slots", hint="Give the pool more slots.", code="pool_too_small")
+
+
+def sync_with_file(root: Path) -> None:
+    """Make the pools that the project's metadata.yaml writes down what it says by now; reads it when it has changed.
+
+    Pools of a file with a mistake stay as they are: its pipelines tell the mistake.
+    """
+    stamp = stamp_of(root / PROJECT_FILE)
+    if root in _seen and _seen[root] == stamp:
+        return
+    with suppress(Refusal):
+        project = read_project(root)
+        if not project.problems:
+            sync(project.pools)
+            transaction.on_commit(lambda: _seen.update({root: stamp}))
+
+
+_seen: dict[Path, Stamp | None] = {}  # by project: its file when this process last took its pools over
 
 
 def sync(wanted: Mapping[str, tuple[int, str]]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
@@ -92,7 +93,8 @@ class RunsOfPipelineViewSet(RunList):
     )
     def create(self, request: Request, pipeline_uuid: str) -> Response:
         """Start a run by hand. The answer means that it is kept and will happen."""
-        return start(request, partial(lifecycle.create_run, catalog.find(pipeline_uuid), origin=Origin.MANUAL))
+        pipeline = catalog.as_saved(settings.PROJECT_DIR, catalog.find(pipeline_uuid))
+        return start(request, partial(lifecycle.create_run, pipeline, origin=Origin.MANUAL))
 
 
 @extend_schema(tags=["pipeline_runs"])

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from pipelines import catalog
 from pipelines.refusal import Refusal
-from runs import bell, events, lifecycle, recovery, workers
+from runs import bell, events, lifecycle, pools, recovery, workers
 from runs.admission import NotAdmitted
 from runs.janitor import Janitor
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
@@ -80,20 +80,21 @@ def start_now(schedule: PipelineSchedule, *, moment: datetime, origin: Origin, *
 
     A call of an API trigger is a moment of it: it stands in the ledger, refused or not. Raises what `create_run` does.
     """
-    settings = schedule.checked_settings()
-    start = partial(lifecycle.create_run, schedule.pipeline, moment=moment, origin=origin, **fields)
-    start = partial(start, settings=run_settings(schedule, settings))
+    rules = schedule.checked_settings()
+    pipeline = catalog.as_saved(settings.PROJECT_DIR, schedule.pipeline)
+    start = partial(lifecycle.create_run, pipeline, moment=moment, origin=origin, **fields)
+    start = partial(start, settings=run_settings(schedule, rules))
     if schedule.schedule_type == ScheduleType.TIME or origin == Origin.MANUAL:
         return start()
     try:
-        if not (gate := calls.gate(schedule, settings, moment)).is_open:
+        if not (gate := calls.gate(schedule, rules, moment)).is_open:
             raise NotAdmitted(f"{schedule.pipeline.uuid} does not start", gate, hint="")
         with transaction.atomic():
             run = start()
-            calls.note(schedule, moment, origin, settings, run=run)
+            calls.note(schedule, moment, origin, rules, run=run)
             return run
     except NotAdmitted as refusal:
-        calls.note(schedule, moment, origin, settings, gate=refusal.gate)
+        calls.note(schedule, moment, origin, rules, gate=refusal.gate)
         raise
 
 
@@ -298,6 +299,7 @@ class Loop:
     def look_at_project(self, moment: datetime) -> None:
         try:
             catalog.refresh(settings.PROJECT_DIR)
+            pools.sync_with_file(settings.PROJECT_DIR)
             diff = triggers_yaml.sync(settings.PROJECT_DIR, moment)
             problems = {f"{found['file']} line {found['line']}: {found['reason']}" for found in diff.problems}
         except Refusal as refusal:

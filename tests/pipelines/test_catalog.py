@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import DjangoAssertNumQueries
 
 from pipelines import catalog
 from pipelines.models import Pipeline, PipelineVersion
@@ -332,3 +333,48 @@ def test_odd_texts_are_stored_as_they_are(disk: ProjectOnDisk, text: str) -> Non
     catalog.refresh(disk.root)
 
     assert row().is_valid, row().problems
+
+
+def test_what_was_saved_a_moment_ago_is_what_a_start_by_hand_gets(disk: ProjectOnDisk) -> None:
+    catalog.refresh(disk.root)
+    before = row()
+    touch(disk.write("custom/load.py", "@custom\ndef load():\n    return 'new'\n"))
+
+    after = catalog.as_saved(disk.root, before)
+
+    assert after.current_version_id != before.current_version_id
+    assert "return 'new'" in row().current_version.files["custom/load.py"]["text"]
+    assert catalog.refresh(disk.root).changed == []
+
+
+def test_looking_whether_something_was_saved_costs_no_query(
+    disk: ProjectOnDisk, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    catalog.refresh(disk.root)
+    pipeline = row()
+
+    with django_assert_num_queries(0):
+        assert catalog.as_saved(disk.root, pipeline) is pipeline
+
+
+def test_a_new_process_learns_what_the_database_knows(disk: ProjectOnDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog.refresh(disk.root)
+    as_a_new_process(monkeypatch)
+    pipeline = row()
+
+    assert catalog.as_saved(disk.root, pipeline) is pipeline
+
+
+def test_a_mistake_saved_a_moment_ago_is_told_rather_than_run(disk: ProjectOnDisk) -> None:
+    catalog.refresh(disk.root)
+    touch(disk.write("custom/load.py", "@custom\ndef load(:\n"))
+
+    with pytest.raises(Refusal, match=r"custom/load.py line 2: Syntax error"):
+        catalog.runnable_version(catalog.as_saved(disk.root, row()))
+
+
+def test_a_pipeline_that_is_not_on_this_disk_is_taken_as_it_is(disk: ProjectOnDisk, tmp_path: Path) -> None:
+    catalog.refresh(disk.root)
+    pipeline = row()
+
+    assert catalog.as_saved(tmp_path / "elsewhere", pipeline) is pipeline

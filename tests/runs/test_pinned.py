@@ -10,7 +10,8 @@ from pipelines import catalog
 from runs import jobs, pinned
 from runs.lifecycle import create_run
 from runs.models import Origin, PipelineRun
-from tests.factories import NOON
+from schedules.scheduler import start_now
+from tests.factories import NOON, make_client, make_schedule
 from tests.pipelines.project_on_disk import ProjectOnDisk
 
 pytestmark = pytest.mark.django_db
@@ -80,3 +81,22 @@ def test_reading_a_run_for_its_jobs_leaves_the_version_where_it_is(disk: Project
     run = started(disk)
     version = jobs.runs().get(pk=run.pk).version
     assert {"graph", "settings", "files"} <= version.get_deferred_fields()
+
+
+def test_a_file_saved_a_moment_ago_is_what_a_start_over_http_runs(disk: ProjectOnDisk) -> None:
+    catalog.refresh(disk.root)
+    disk.write("custom/a.py", "@custom\ndef run():\n    return 'saved a moment ago'\n")
+
+    body = make_client().post("/api/v1/pipelines/etl/pipeline_runs", {}).json()
+
+    assert "saved a moment ago" in job_of(PipelineRun.objects.get(pk=body["id"]))["code"]
+
+
+def test_a_file_saved_a_moment_ago_is_what_a_trigger_started_by_hand_runs(disk: ProjectOnDisk) -> None:
+    catalog.refresh(disk.root)
+    schedule = make_schedule(catalog.find("etl"))
+    disk.write("custom/a.py", "@custom\ndef run():\n    return 'saved a moment ago'\n")
+
+    run = start_now(schedule, moment=NOON, origin=Origin.MANUAL)
+
+    assert "saved a moment ago" in job_of(run)["code"]

@@ -1,8 +1,11 @@
 """Pools: how many blocks of all runs may be at work at a time, and what those get to hear that may not."""
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_django.fixtures import DjangoAssertNumQueries
 
 from pipelines.graph import Block
 from pipelines.refusal import Refusal
@@ -124,8 +127,10 @@ def test_the_file_leaves_pools_made_by_hand_alone() -> None:
     assert list(Pool.objects.values_list("name", "slots")) == [("mine", 5)]
 
 
-def test_a_pool_that_left_the_file_stays_while_blocks_want_it() -> None:
-    pools.sync({"db": (1, "")})
+def test_a_pool_that_left_the_file_stays_while_blocks_want_it(tmp_path: Path, settings: Any) -> None:
+    settings.PROJECT_DIR = tmp_path
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "metadata.yaml").write_text("pools: {db: 1}\n")
     start(("a", "db", 1))
     pools.sync({})
     assert list(Pool.objects.values_list("name", "from_file")) == [("db", False)]
@@ -137,3 +142,38 @@ def test_blocks_without_a_pool_cost_no_look_at_pools(django_assert_num_queries) 
     row, worker = BlockRun.objects.get(), make_owner(NOON)
     with django_assert_num_queries(2):
         assert lifecycle.claim(row.pk, 1, worker, NOON)
+
+
+def test_the_pools_of_the_projects_file_are_there_when_a_block_asks_for_one(tmp_path: Path, settings: Any) -> None:
+    settings.PROJECT_DIR = tmp_path
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "metadata.yaml").write_text("pools: {db: {slots: 2, description: the warehouse}}\n")
+
+    start(("a", "db", 2))
+
+    pool = Pool.objects.get()
+    assert (pool.name, pool.slots, pool.description, pool.from_file) == ("db", 2, "the warehouse", True)
+
+
+def test_a_mistake_in_the_file_leaves_the_pools_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "pipelines").mkdir()
+    file = tmp_path / "metadata.yaml"
+    file.write_text("pools: {db: 2}\n")
+    pools.sync_with_file(tmp_path)
+    file.write_text("pools: {db: many}\n")
+
+    pools.sync_with_file(tmp_path)
+
+    assert Pool.objects.get().slots == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_has_not_changed_is_not_read_again(
+    tmp_path: Path, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "metadata.yaml").write_text("pools: {db: 2}\n")
+    pools.sync_with_file(tmp_path)
+
+    with django_assert_num_queries(0):
+        pools.sync_with_file(tmp_path)
