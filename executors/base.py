@@ -78,7 +78,8 @@ class Outcome:
     """What became of a piece of work.
 
     `result` is what the entrypoint returned (for a block: {"outputs": [...]}). `usage` has cpu_seconds,
-    peak_memory_bytes and duration_seconds. `exit` is the exit code, or minus the signal's number.
+    peak_memory_bytes, duration_seconds, and starting_seconds: from the launch until the process took the work. `exit`
+    is the exit code, or minus the signal's number.
     """
 
     verdict: Verdict

@@ -1,5 +1,6 @@
 """Run each block in a child process of this host, forked from a warm fork server."""
 
+import time
 from collections.abc import Sequence
 
 from executors.base import Host, Outcome, Work
@@ -39,11 +40,11 @@ class LocalExecutor:
             return self.try_once(work, host)
 
     def try_once(self, work: Work, host: Host) -> Outcome:
-        supervision = None
+        supervision, since = None, time.monotonic()
         try:
             self.warm_up(work.config.get("preload", ()))
             assert self.server is not None
-            supervision = Supervision(self.server, self.child_for(work), work, host)
+            supervision = Supervision(self.server, self.child_for(work), work, host, since)
             outcome = supervision.run()
             self.leave(work, supervision)
         except ForkServerGone as error:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,8 @@ class ForkServer:
 class Supervision:
     """Watches one job in one child until it ends."""
 
-    def __init__(self, server: ForkServer, child: Child, work: Work, host: Host) -> None:
+    def __init__(self, server: ForkServer, child: Child, work: Work, host: Host, since: float | None = None) -> None:
+        """`since`: when the work was launched, by the monotonic clock (default: now)."""
         self.server, self.child, self.work, self.host = server, child, work, host
         self.pipes: dict[int, str] = {}
         self.selector = selectors.DefaultSelector()
@@ -160,6 +161,8 @@ class Supervision:
         self.result: tuple[dict[str, Any], dict[str, float]] | None = None
         self.exit: dict[str, Any] | None = None
         self.has_begun = False
+        self.since = since or time.monotonic()
+        self.starting_seconds: float | None = None
         self.nonsense = ""
 
     def run(self) -> Outcome:
@@ -261,8 +264,9 @@ class Supervision:
             self.host.output(message[1], message[2].encode("utf-8", "replace"))
         elif message[0] == "record":
             self.host.record("log", message[1], message[2])
-        elif message[0] == "begun":
+        elif message[0] == "begun" and not self.has_begun:
             self.has_begun = True
+            self.starting_seconds = round(time.monotonic() - self.since, 6)
         elif message[0] == "result":
             self.result = (checked(message[1]), dict(message[2]))
 
@@ -323,14 +327,16 @@ class Supervision:
         if self.stop is not None:
             return self.stopped(status)
         if self.result is None:
-            return Outcome(verdict=Verdict.FAILED, failure=death(status, self.nonsense), exit=status)
+            return Outcome(
+                verdict=Verdict.FAILED, failure=death(status, self.nonsense), usage=self.usage(), exit=status
+            )
         result, usage = self.result
         failure = result.get("failure")
         return Outcome(
             verdict=Verdict(result["verdict"]),
             result=result,
             failure=Failure(**failure) if failure else None,
-            usage=usage,
+            usage=self.usage(usage),
             exit=status,
         )
 
@@ -348,7 +354,12 @@ class Supervision:
             failure = Failure(type="Timeout", message=f"did not finish within {self.work.timeout:g} s and was ended")
         if self.stop is Stop.SILENT:
             failure = Failure(type="HeartbeatTimeout", message="gave no sign of health for too long and was ended")
-        return Outcome(verdict=verdicts[self.stop], failure=failure, exit=status)
+        return Outcome(verdict=verdicts[self.stop], failure=failure, usage=self.usage(), exit=status)
+
+    def usage(self, used: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Put beside what the child used how long it took until it began."""
+        began = {} if self.starting_seconds is None else {"starting_seconds": self.starting_seconds}
+        return {**(used or {}), **began}
 
 
 def limits_of(work: Work) -> dict[str, int]:

@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 from orchestrator_site.health import SystemView, healthz, readyz
 from orchestrator_site.token_resource import TokenViewSet
 from pipelines.viewsets import NUMBER, PIPELINE_UUID, PipelineViewSet
+from runs.history_resource import BlockHistoryView
 from runs.pool_resource import PoolViewSet
 from runs.retention_resource import RetentionViewSet
 from runs.viewsets import BlockRunViewSet, PipelineRunViewSet, RunsOfPipelineViewSet
@@ -82,6 +83,11 @@ urlpatterns: list[Any] = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("api/v1/", include(router.urls)),
+    re_path(
+        rf"^api/v1/pipelines/(?P<pipeline_uuid>{PIPELINE_UUID})/block_history/?$",
+        BlockHistoryView.as_view(),
+        name="block-history",
+    ),
     re_path(r"^api/v1/system/?$", SystemView.as_view(), name="system"),
     re_path(r"^api/v1/load/?$", LoadView.as_view(), name="load"),
     re_path(rf"{MAGE}/pipeline_runs(?:/(?P<token>[^/]{{1,200}}))?/?$", MageTrigger.as_view(), name="mage-trigger"),

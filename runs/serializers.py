@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from pipelines.serializers import Instant, JSONObject, StrictSerializer, Text
+from runs import metrics
 from runs.models import BlockRun, Origin, PipelineRun
 from runs.states import BlockStatus, RunStatus
 
@@ -115,7 +116,12 @@ class BlockRunDetailSerializer(BlockRunSerializer):
         read_only_fields = fields
 
     traceback = serializers.CharField(source="error.traceback", default="", read_only=True)
-    metrics = JSONObject(read_only=True)
+    metrics = serializers.SerializerMethodField()
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_metrics(self, block_run: BlockRun) -> dict[str, Any]:
+        """Seconds of waiting, starting, running and of CPU, peak memory, rows and bytes of the latest attempt."""
+        return metrics.of_block(block_run)
 
 
 class AttemptSerializer(StrictSerializer):
@@ -152,6 +158,9 @@ class PipelineRunDetailSerializer(PipelineRunSerializer):
             "allow_blocks_to_fail",
             "deadline_at",
             "version",
+            "logs_removed_at",
+            "outputs_removed_at",
+            "metrics",
             "block_runs",
             "callbacks",
         ]
@@ -160,6 +169,7 @@ class PipelineRunDetailSerializer(PipelineRunSerializer):
     variable_origins = serializers.SerializerMethodField()
     event_variables = JSONObject(source="event", read_only=True)
     version = serializers.CharField(source="version.content_hash", read_only=True)
+    metrics = serializers.SerializerMethodField()
     block_runs = BlockRunSerializer(many=True, read_only=True)
     callbacks = serializers.SerializerMethodField()
 
@@ -169,6 +179,11 @@ class PipelineRunDetailSerializer(PipelineRunSerializer):
             return []
         called = BlockRun.objects.filter(pipeline_run=run).called_for_page()  # run.block_runs may be prefetched
         return list(BlockRunSerializer(called, many=True).data)
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_metrics(self, run: PipelineRun) -> dict[str, Any]:
+        """Seconds of waiting, starting, running; sums of CPU, rows, bytes over the blocks; the peak memory."""
+        return metrics.of_run(run)
 
     @extend_schema_field(OpenApiTypes.OBJECT)
     def get_variable_origins(self, run: PipelineRun) -> dict[str, str]:

@@ -86,6 +86,7 @@ def test_result_and_usage_come_back(executor: LocalExecutor) -> None:
     assert outcome.usage["peak_memory_bytes"] > 1_000_000
     assert 0 <= outcome.usage["cpu_seconds"] < 5
     assert 0 <= outcome.usage["duration_seconds"] < 5
+    assert 0 < outcome.usage["starting_seconds"] < 5
 
 
 def test_each_block_has_a_process_of_its_own(executor: LocalExecutor) -> None:
