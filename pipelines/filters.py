@@ -1,6 +1,6 @@
 """Query parameters of lists: a list's filters are declared beside it, and anything else is refused."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,17 +84,21 @@ def check_parameters(request: Request, allowed: Iterable[str]) -> None:
     """Raise `Refusal` for a query parameter that is not `allowed`, or given twice."""
     known = set(allowed)
     for name, values in request.query_params.lists():
-        if name not in known:
-            raise Refusal(
-                f"Unknown query parameter: {name[:80]}.",
-                field=name[:80],
-                hint=right_name(name, known) or "There are none here.",
-                code="unknown_parameter",
-            )
+        check_name(name, known)
         if len(values) > 1:
             raise Refusal(
                 f"{name} is given {len(values)} times.", field=name, hint=f"Use {name}__in=a,b.", code="repeated"
             )
+
+
+def check_name(name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise Refusal(
+            f"Unknown query parameter: {name[:80]}.",
+            field=name[:80],
+            hint=right_name(name, known) or "There are none here.",
+            code="unknown_parameter",
+        )
 
 
 class AllowedFilters(BaseFilterBackend):
@@ -105,14 +109,8 @@ class AllowedFilters(BaseFilterBackend):
     """
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: "APIView") -> QuerySet[Any]:
-        filters: Mapping[str, Filter] = getattr(view, "filters", {})
-        for parameter, value in request.query_params.dict().items():
-            name, _, operator = parameter.partition("__")
-            if name in filters:
-                queryset = queryset.filter(**condition(filters[name], parameter, operator, value))
-        if words := read_text(request.query_params.get("q", ""), "q"):
-            queryset = search(queryset, words, getattr(view, "search_fields", ()))
-        return queryset
+        given = request.query_params.dict()
+        return narrowed(queryset, given, getattr(view, "filters", {}), getattr(view, "search_fields", ()))
 
     def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:
         parameters = []
@@ -124,6 +122,19 @@ class AllowedFilters(BaseFilterBackend):
         if getattr(view, "search_fields", ()):
             parameters.append(query_parameter("q", {"type": "string"}, "Words to look for."))
         return parameters
+
+
+def narrowed(
+    queryset: QuerySet[Any], given: Mapping[str, str], filters: Mapping[str, Filter], search_fields: Iterable[str]
+) -> QuerySet[Any]:
+    """Return those rows that the given parameters ask for; other parameters are passed over."""
+    for parameter, value in given.items():
+        name, _, operator = parameter.partition("__")
+        if name in filters:
+            queryset = queryset.filter(**condition(filters[name], parameter, operator, value))
+    if words := read_text(given.get("q", ""), "q"):
+        queryset = search(queryset, words, search_fields)
+    return queryset
 
 
 def spellings(name: str, filter_: Filter) -> list[str]:

@@ -25,6 +25,7 @@ from pipelines.refusal import Refusal
 from pipelines.viewsets import Resource, validated
 from runs import lifecycle, logs, retry_actions
 from runs.block_actions import BlockActions
+from runs.bulk_actions import BulkActions
 from runs.callback_actions import CallbackActions
 from runs.models import BlockRun, Origin, PipelineRun, Role
 from runs.repeats import start_once
@@ -98,9 +99,9 @@ class RunsOfPipelineViewSet(RunList):
 
 
 @extend_schema(tags=["pipeline_runs"])
-class PipelineRunViewSet(mixins.RetrieveModelMixin, RetryActions, RunList):
+class PipelineRunViewSet(mixins.RetrieveModelMixin, RetryActions, BulkActions, RunList):
     action_parameters = {"logs": ("cursor", "limit", "as"), **retry_actions.PARAMETERS}
-    scopes = {**RunList.scopes, **retry_actions.SCOPES}
+    scopes = {**RunList.scopes, **retry_actions.SCOPES, "bulk": "run"}
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
