@@ -112,7 +112,8 @@ class BlockRunDetailSerializer(BlockRunSerializer):
     """With the traceback, trimmed to the user's code, and what it used."""
 
     class Meta(BlockRunSerializer.Meta):
-        fields = [*BlockRunSerializer.Meta.fields, "traceback", "metrics", "retries", "losses", "pokes"]
+        figures = ["metrics", "heartbeat_at", "retries", "losses", "pokes"]
+        fields = [*BlockRunSerializer.Meta.fields, "traceback", *figures]
         read_only_fields = fields
 
     traceback = serializers.CharField(source="error.traceback", default="", read_only=True)

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import callbacks, lifecycle, logs, overview, repeating
+from runs import callbacks, lifecycle, logs, overview, repeating, streams
 from runs.forms import RunFilter
 from runs.history import all_attempts
 from runs.models import BlockRun, PipelineRun
@@ -56,13 +56,14 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "more_blocks": len(block_runs) > MOST_BLOCKS,
         "callbacks": called,
         "drawing": draw(run.version.graph["blocks"]),
-        "states": {block_run.block_uuid: block_run.status for block_run in block_runs},
+        "states": streams.states_of(run, block_runs),
         "tally": tally(block_runs),
         "events": list(run.events.select_related("block_run").defer(*WIDE_OF_EVENT).order_by("-id")[:MOST_EVENTS]),
         "variables": variables_of(run),
         "chosen": chosen,
         "chosen_uuid": chosen.block_uuid if chosen else "",
         "why": None if run.is_finished else why(run, now),
+        "stream": streams.shown(chosen) if chosen else None,
         "log": log_of(chosen, request.GET.get("attempt")) if chosen else None,
         "attempts": all_attempts(chosen, run.attempt)[::-1] if chosen and chosen.attempt > 1 else [],
         "can_cancel": not run.is_finished,
