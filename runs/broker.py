@@ -7,12 +7,11 @@ from typing import Any
 
 from django.db import Error as DatabaseError
 from django.db import connections
-from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.signing import SignedPackage
 
-from runs import bell, recovery, workers
+from runs import bell, clock, recovery, workers
 from runs.models import BlockRun
 
 logger = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         """See who of this host is there. What a dead worker held is queued again at once, not at the next sweep."""
         now = time.monotonic()
         if now - self.tidied_at >= TIDY_EVERY or not all(map(workers.is_alive, self.neighbours)):
-            self.tidied_at, moment = now, timezone.now()
+            self.tidied_at, moment = now, clock.now()
             if workers.tidy_this_host(moment):
                 recovery.take_back_lost(moment)
             self.neighbours = workers.pids_of_this_host()

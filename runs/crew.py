@@ -11,11 +11,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections, connections
-from django.utils import timezone
 
 from executors.local import LocalExecutor
 from executors.supervisor import ForkServerGone
-from runs import bell, jobs, workers
+from runs import bell, clock, jobs, workers
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
 from runs.working import WorkerProcess, persist
 
@@ -95,7 +94,7 @@ def work(run_id: int, parent: int, is_first: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the parent decides
     signal.signal(signal.SIGTERM, stop)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    process = WorkerProcess(timezone.now, lambda: told_to_stop, lambda: os.getppid() != parent)
+    process = WorkerProcess(clock.now, lambda: told_to_stop, lambda: os.getppid() != parent)
     warm_up(process, is_first=is_first)
     try:
         with bell.listen("queue") as ear:

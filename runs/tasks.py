@@ -5,9 +5,8 @@ import os
 from multiprocessing import util
 
 from django.db import DatabaseError, close_old_connections
-from django.utils import timezone
 
-from runs import stopping
+from runs import clock, stopping
 from runs.working import WorkerProcess
 
 logger = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ def process() -> WorkerProcess:
     """This worker process, made once in it (a fork must not inherit its parent's)."""
     global _process
     if _process is None or _process[0] != os.getpid():
-        made = WorkerProcess(timezone.now, stopping.is_stopping, stopping.is_draining)
+        made = WorkerProcess(clock.now, stopping.is_stopping, stopping.is_draining)
         _process = (os.getpid(), made)
         util.Finalize(None, made.close, exitpriority=10)
     return _process[1]

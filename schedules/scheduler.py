@@ -12,11 +12,10 @@ import psycopg2
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.utils import timezone
 
 from pipelines import catalog
 from pipelines.refusal import Refusal
-from runs import bell, events, lifecycle, pools, recovery, workers
+from runs import bell, clock, events, lifecycle, pools, recovery, workers
 from runs.admission import NotAdmitted
 from runs.janitor import Janitor
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
@@ -251,7 +250,7 @@ class Loop:
     def turn(self) -> None:
         """Do what is due; a duty that fails is logged and does not keep the others from their work."""
         for duty in self.duties:
-            now = timezone.now()
+            now = clock.now()
             if not duty.is_due(now):
                 continue
             try:
@@ -267,7 +266,7 @@ class Loop:
 
     def rest(self, ear: bell.Ear) -> None:
         """Sleep until the next duty, or until somebody rings."""
-        now = timezone.now()
+        now = clock.now()
         wait = min(duty.next_at for duty in self.duties) - now
         rings = ear.wait(min(max(wait.total_seconds(), 0.0), LONGEST_WAIT))
         is_urgent = any(text != events.END for text in rings)
@@ -340,6 +339,6 @@ class Loop:
         if self.worker is None:
             return
         try:
-            workers.retire(self.worker, timezone.now())
+            workers.retire(self.worker, clock.now())
         except DatabaseError as error:
             logger.warning("could not sign off: %s", str(error).strip())
