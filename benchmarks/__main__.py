@@ -1,6 +1,7 @@
-"""`make bench`: measure and print a table. `python -m benchmarks [sqlite|postgres] [W1 … start T1 …]`.
+"""`make bench`: measure and print a table. `python -m benchmarks [sqlite|postgres] [W1 … start T1 … F1 …]`.
 
-The W figures ask a real tree; the T figures are about time: see `benchmarks.clock`.
+The W figures ask a real tree; the T figures are about time (`benchmarks.clock`), the F figures about what was killed
+(`benchmarks.faults`).
 """
 
 import os
@@ -10,6 +11,7 @@ import sys
 import django
 import psycopg2
 
+from benchmarks import faults
 from benchmarks.clock import CLOCK
 from benchmarks.figures import FIGURES, Row, starting
 from benchmarks.ground import Ground
@@ -18,7 +20,7 @@ from benchmarks.tree import Tree, execute
 
 def main(words: list[str]) -> None:
     databases = [word for word in words if word in ("sqlite", "postgres")] or ["sqlite", "postgres"]
-    known = [*FIGURES, "start", *CLOCK]
+    known = [*FIGURES, "start", *CLOCK, *faults.FAULTS]
     chosen = [word for word in words if word in known] or known
     print(
         f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, "
@@ -34,7 +36,7 @@ def main(words: list[str]) -> None:
 def measure(database: str, chosen: list[str]) -> None:
     title = {"sqlite": "SQLite (the embedded default)", "postgres": "Postgres + Redis"}[database]
     print(f"\n{title}\n{'what':68} {'measured':60} at most")
-    if of_tree := [name for name in chosen if name not in CLOCK]:
+    if of_tree := [name for name in chosen if name in (*FIGURES, "start")]:
         with Tree(database) as tree:
             for name in of_tree:
                 show(starting(tree) if name == "start" else [FIGURES[name](tree)])
@@ -42,6 +44,9 @@ def measure(database: str, chosen: list[str]) -> None:
         with Ground(database) as ground:
             for name in of_clock:
                 show(CLOCK[name](ground))
+    for name in faults.FAULTS:
+        if name in chosen:
+            show(faults.measure(database, name))
 
 
 def show(rows: list[Row]) -> None:

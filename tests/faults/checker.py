@@ -151,8 +151,8 @@ class Checker:
     def after_cancel(self) -> Iterator[str]:
         for one in self.story.all:
             at = self.load.cancelled.get(one.begin.run)
-            if at is not None and one.begin.wall > at + STARTS_AFTER_CANCEL:
-                yield f"{one.begin.key} began {one.begin.wall - at:.1f} s after its run was cancelled"
+            if at is not None and one.begin.monotonic > at + STARTS_AFTER_CANCEL:
+                yield f"{one.begin.key} began {one.begin.monotonic - at:.1f} s after its run was cancelled"
 
     # --- moments
 

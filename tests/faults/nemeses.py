@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 import psycopg2
@@ -16,6 +17,7 @@ import psycopg2
 from tests.faults.tree import Part, Tree, command_of
 
 LEASE = 20.0
+STEPS = ("+3600", "-3600", "+0 x1.1")
 RESTARTED_AFTER = 2.0
 
 
@@ -199,6 +201,35 @@ def send(processes: list[psutil.Process], number: int) -> None:
             process.send_signal(number)
 
 
+# --- clocks -----------------------------------------------------------------------------------------------------------
+
+
+def step_clock(stage: Stage) -> bool:
+    """N17: what runs on the other host believes that it is an hour later or earlier, or that time goes faster."""
+    parts = [
+        part for part in stage.tree.parts if part.name in ("scheduler", "worker") and part.is_up() and not part.env
+    ]
+    library = faketime()
+    if not parts or not library:
+        return False
+    part = stage.dice.choice(parts)
+    part.env = {"LD_PRELOAD": library, "DONT_FAKE_MONOTONIC": "1", "FAKETIME": stage.dice.choice(STEPS)}
+    stage.later(40.0, lambda: right_clock(stage, part))
+    return kill_part(stage, part)
+
+
+def right_clock(stage: Stage, part: Part) -> None:
+    part.env = {}
+    if part.is_up():
+        kill_part(stage, part)
+
+
+def faketime() -> str:
+    """Return the path of libfaketime; "" where it is not installed."""
+    places = [os.environ.get("FAKETIME_LIBRARY", ""), *map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))]
+    return next((place for place in places if place and Path(place).exists()), "")
+
+
 # --- the database -----------------------------------------------------------------------------------------------------
 
 
@@ -355,9 +386,10 @@ NEMESES: dict[str, Nemesis] = {
     "N13 Redis away": lose_redis,
     "N14 hints multiplied": multiply_hints,
     "N15 hints lost": lose_hints,
+    "N17 clock stepped": step_clock,
     "N18 log disk full": fill_log_disk,
 }
-OF_POSTGRES = ("N7", "N8", "N9", "N11", "N12", "N13", "N6 scheduler")
+OF_POSTGRES = ("N7", "N8", "N9", "N11", "N12", "N13", "N17", "N6 scheduler")
 
 
 def possible(tree: Tree) -> dict[str, Nemesis]:
@@ -365,6 +397,8 @@ def possible(tree: Tree) -> dict[str, Nemesis]:
     found = {name: one for name, one in NEMESES.items() if tree.postgres or not name.startswith(OF_POSTGRES)}
     if os.geteuid() != 0 or not shutil.which("mount"):
         found.pop("N18 log disk full")
+    if not faketime():
+        found.pop("N17 clock stepped", None)
     return found
 
 
@@ -372,4 +406,6 @@ def impossible(tree: Tree) -> dict[str, str]:
     """Return the nemeses that cannot strike here, and why."""
     here = possible(tree)
     why = {name: "needs Postgres and Redis" for name in NEMESES if name.startswith(OF_POSTGRES)}
+    if tree.postgres:
+        why = {"N17 clock stepped": "needs libfaketime"}
     return {name: why.get(name, "needs root") for name in NEMESES if name not in here}

@@ -56,11 +56,8 @@ def pipelines() -> dict[str, dict[str, Any]]:
                 entry("after", "quick", "looks"),
             ]
         },
-        "waits": {
-            "blocks": [
-                {"uuid": "never", "type": "sensor", "poke_interval": 60, "configuration": source("sensors", "never")}
-            ]
-        },
+        "waits": {"blocks": [never(60)]},
+        "waits_long": {"blocks": [never(3600)]},
         "minutely": {"blocks": [entry("tick", "quick")]},
     }
 
@@ -75,6 +72,15 @@ def entry(uuid: str, body: str, *upstream: str) -> dict[str, Any]:
         "type": "custom",
         "upstream_blocks": list(upstream),
         "configuration": source("custom", body),
+    }
+
+
+def never(interval: int) -> dict[str, Any]:
+    return {
+        "uuid": "never",
+        "type": "sensor",
+        "poke_interval": interval,
+        "configuration": source("sensors", "never"),
     }
 
 
