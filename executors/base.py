@@ -89,6 +89,18 @@ class Outcome:
     exit: int | None = None
 
 
+class Later(StrEnum):
+    """What a host says to a question that it cannot answer yet."""
+
+    LATER = "later"
+    PARK = "park"  # and nothing but other work brings the answer: the work shall hold no place of its host meanwhile
+
+
+# {"value": …}, or {"error": {"type", "message"}} to be raised, or {"again": seconds} to ask again after.
+Answer = Mapping[str, Any]
+Reply = Answer | Later
+
+
 class Host(Protocol):
     """What running work may ask of and tell to whoever launched it."""
 
@@ -104,12 +116,33 @@ class Host(Protocol):
     def should_stop(self) -> Stop | None:
         """Called at least once a second: renews the lease; says whether to stop, and why."""
 
+    def ask(self, request: Mapping[str, Any], answer: Callable[[Answer], None]) -> Reply:
+        """The work asks something. What is not answered at once is answered by `answer`, from any thread.
+
+        Returns soon and raises nothing, whatever was asked: until it returns the work is not watched.
+        """
+
+
+@dataclass(frozen=True)
+class Parked:
+    """Work that has begun and waits for what other work must do; whoever launched it has others to launch meanwhile.
+
+    `go_on(host)` watches it to its end, in any thread, and returns the outcome, with everything closed that it used;
+    `kill()`, from another thread, ends it at once. The executor that gave this does no other work any more.
+    """
+
+    go_on: Callable[[Host], Outcome]
+    kill: Callable[[], None]
+
 
 class Executor(Protocol):
     """A way of doing work."""
 
-    def launch(self, work: Work, host: Host) -> Outcome | None:
-        """Do the work and return its outcome; None when it goes on elsewhere and reports by itself."""
+    def launch(self, work: Work, host: Host) -> Outcome | Parked | None:
+        """Do the work and return its outcome; None when it goes on elsewhere and reports by itself.
+
+        Parked when the host said PARK: this executor is then closed to other work.
+        """
 
     def end_session(self) -> None:
         """No more work of the last session comes."""

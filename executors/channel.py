@@ -1,7 +1,8 @@
 """Messages between a worker and a block's child: length-prefixed JSON over a stream socket, files beside them.
 
-Child → worker: ["out", stream, text], ["record", level, text], ["result", object, usage].
-Worker → child: ["job", {"entrypoint", "job", "env", "limits", "last"}] with two files: its stdout and stderr.
+Child → worker: ["out", stream, text], ["record", level, text], ["result", object, usage], ["ask", number, request].
+Worker → child: ["job", {"entrypoint", "job", "env", "limits", "last"}] with two files: its stdout and stderr;
+["answer", number, answer] (executors.base.Answer).
 No Django; imported by the fork server.
 """
 

@@ -19,7 +19,8 @@ import time
 import traceback
 from typing import Any
 
-from executors.channel import ChannelClosed, Reader, send
+from executors.channel import ChannelClosed
+from executors.mail import Mail
 
 TEXT_AT_ONCE = 32 * 1024
 LIBC = ctypes.CDLL(None)
@@ -28,21 +29,22 @@ LIBC = ctypes.CDLL(None)
 def work(channel: socket.socket, runtime: str) -> None:
     """Run jobs until the worker says that one is the last, or goes away. Never returns.
 
-    `runtime` is the module, already imported, whose `rehearse()` (if it has one) is called before the first job.
+    `runtime` is the module, already imported, whose `rehearse()` (if it has one) is called before the first job, and
+    whose `ask_through(ask)` (if it has one) is given the way to ask the worker: executors.mail.Mail.ask.
     """
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")  # so that the kernel, short of memory, takes the block and not the worker
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     random.seed()
     os.register_at_fork(after_in_child=plain_output)
-    reader = Reader(channel, expect_files=True)
+    mail = Mail(channel)
     rehearse(runtime)
+    if ask_through := getattr(sys.modules.get(runtime), "ask_through", None):
+        ask_through(mail.ask)
     try:
         while True:
-            _, order = reader.wait_for_one()
-            stdout, stderr = reader.files
-            reader.files = []
-            run(channel, order, stdout, stderr)
+            order, stdout, stderr = mail.next_job()
+            run(mail, order, stdout, stderr)
             if order["last"]:
                 break
     except (ChannelClosed, OSError):
@@ -56,13 +58,13 @@ def rehearse(runtime: str) -> None:
         motions()
 
 
-def run(channel: socket.socket, order: dict[str, Any], stdout: int, stderr: int) -> None:
+def run(mail: Mail, order: dict[str, Any], stdout: int, stderr: int) -> None:
     """Run one job with its own stdout, stderr and environment, and send its result."""
-    send(channel, ["begun"])
+    mail.send(["begun"])
     replace_descriptors(stdout, stderr)
     os.environ.update(order["env"])
     limit_resources(order["limits"])
-    talk_through(channel)
+    talk_through(mail)
     before, began = cpu_seconds(), time.monotonic()
     result = call(order["entrypoint"], order["job"])
     flush()
@@ -71,7 +73,7 @@ def run(channel: socket.socket, order: dict[str, Any], stdout: int, stderr: int)
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "duration_seconds": round(time.monotonic() - began, 6),
     }
-    send(channel, ["result", result, usage])
+    mail.send(["result", result, usage])
 
 
 def call(entrypoint: str, job: dict[str, Any]) -> dict[str, Any]:
@@ -113,12 +115,12 @@ def cpu_seconds() -> float:
 # --- output ---------------------------------------------------------------------------------------------------------
 
 
-def talk_through(channel: socket.socket) -> None:
+def talk_through(mail: Mail) -> None:
     """Make print and logging speak over the channel; a process forked from here speaks through descriptors 1, 2."""
-    sys.stdout = Speech(channel, "stdout", 1)
-    sys.stderr = Speech(channel, "stderr", 2)
+    sys.stdout = Speech(mail, "stdout", 1)
+    sys.stderr = Speech(mail, "stderr", 2)
     root = logging.getLogger()
-    root.handlers = [Records(channel)]
+    root.handlers = [Records(mail)]
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
 
@@ -139,16 +141,16 @@ def flush() -> None:
 class Speech(io.TextIOWrapper):
     """A text stream whose whole lines go over the channel; `fileno()` is the real descriptor."""
 
-    def __init__(self, channel: socket.socket, stream: str, descriptor: int) -> None:
-        raw = SpeechBytes(channel, stream, descriptor)
+    def __init__(self, mail: Mail, stream: str, descriptor: int) -> None:
+        raw = SpeechBytes(mail, stream, descriptor)
         super().__init__(
             io.BufferedWriter(raw, TEXT_AT_ONCE), encoding="utf-8", errors="backslashreplace", line_buffering=True
         )
 
 
 class SpeechBytes(io.RawIOBase):
-    def __init__(self, channel: socket.socket, stream: str, descriptor: int) -> None:
-        self.channel, self.stream, self.descriptor = channel, stream, descriptor
+    def __init__(self, mail: Mail, stream: str, descriptor: int) -> None:
+        self.mail, self.stream, self.descriptor = mail, stream, descriptor
 
     def writable(self) -> bool:
         return True
@@ -157,16 +159,16 @@ class SpeechBytes(io.RawIOBase):
         return self.descriptor
 
     def write(self, data: Any) -> int:
-        send(self.channel, ["out", self.stream, bytes(data).decode("utf-8", "replace")])
+        self.mail.send(["out", self.stream, bytes(data).decode("utf-8", "replace")])
         return len(data)
 
 
 class Records(logging.Handler):
     """Log records, whole and with their level."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, mail: Mail) -> None:
         super().__init__()
-        self.channel = channel
+        self.mail = mail
         self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -174,6 +176,6 @@ class Records(logging.Handler):
             with contextlib.suppress(Exception):  # as in flush()
                 stream.flush()
         try:
-            send(self.channel, ["record", record.levelname, self.format(record)])
+            self.mail.send(["record", record.levelname, self.format(record)])
         except Exception:  # users' arguments may fail in being formatted
             self.handleError(record)

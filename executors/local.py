@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
-from executors.base import Host, Outcome, Work
+from executors.base import Host, Outcome, Parked, Work
 from executors.supervisor import Child, ForkServer, ForkServerGone, Supervision
 
 RUNTIME = "pipelines.runtime"  # by name: executors know nothing of pipelines
@@ -32,20 +33,22 @@ class LocalExecutor:
         if self.server is None:
             self.server = ForkServer(modules)
 
-    def launch(self, work: Work, host: Host) -> Outcome | None:
+    def launch(self, work: Work, host: Host) -> Outcome | Parked | None:
         """Do the work; raise ForkServerGone when the fork server ended under it."""
         try:
             return self.try_once(work, host)
         except NotBegun:  # the server had died before: nothing has happened yet
             return self.try_once(work, host)
 
-    def try_once(self, work: Work, host: Host) -> Outcome:
+    def try_once(self, work: Work, host: Host) -> Outcome | Parked:
         supervision, since = None, time.monotonic()
         try:
             self.warm_up(work.config.get("preload", ()))
             assert self.server is not None
             supervision = Supervision(self.server, self.child_for(work), work, host, since)
             outcome = supervision.run()
+            if outcome is None:
+                return self.park(supervision)
             self.leave(work, supervision)
         except ForkServerGone as error:
             self.close()  # everything it forked is gone with it
@@ -53,6 +56,24 @@ class LocalExecutor:
                 raise NotBegun from error
             raise
         return outcome
+
+    def park(self, supervision: Supervision) -> Parked:
+        """Keep to this child alone from now on."""
+        assert self.server is not None
+        self.server.stop_forking()
+        return Parked(partial(self.go_on, supervision), self.server.process.kill)
+
+    def go_on(self, supervision: Supervision, host: Host) -> Outcome:
+        """Watch a parked child to its end; the fork server ends with it."""
+        try:
+            outcome = supervision.go_on(host)
+            while outcome is None:  # it is parked already
+                outcome = supervision.go_on(host)
+            return outcome
+        finally:
+            self.session = None
+            supervision.child.channel.close()
+            self.close()
 
     def child_for(self, work: Work) -> Child:
         assert self.server is not None

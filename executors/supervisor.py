@@ -14,10 +14,12 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from executors.base import Failure, Host, Outcome, Stop, Verdict, Work
+from executors.answers import Answers
+from executors.base import Failure, Host, Later, Outcome, Stop, Verdict, Work
 from executors.channel import ChannelClosed, Reader, send
 
 CHECK_SECONDS = 0.5  # how often the host is asked whether to stop
@@ -25,6 +27,7 @@ READ_AT_ONCE = 1 << 18
 # What taking in a message may raise: users' code can reach the channel, and what it says there is not believed.
 NONSENSE = (ChannelClosed, OSError, ValueError, TypeError, LookupError, AttributeError)
 ANSWER_SECONDS = 10.0  # a fork server that says nothing for so long hangs, in a library that it imports
+TAKES_ANSWER_SECONDS = 5.0  # a block that asks and does not listen is ended
 HIDDEN_FROM_BLOCKS = (
     "DATABASE_URL",
     "SECRET_KEY",
@@ -72,14 +75,25 @@ class ForkServer:
         self.exit: dict[str, Any] | None = None
         self.spare: Child | None = None
         self.asked = False
+        self.is_last = False  # the child that runs is the last: none is forked ahead any more
         self.missing: dict[str, str] = {}
         self.ask()
 
     def ask(self) -> None:
         """Have a child forked ahead, unless one is on its way."""
-        if not self.asked and self.spare is None:
+        if not self.asked and self.spare is None and not self.is_last:
             self.asked = True
             self.say({"fork": True})
+
+    def stop_forking(self) -> None:
+        """Keep nothing in stock: the child that runs now is the last one."""
+        self.is_last = True
+        self.drop_spare()
+
+    def drop_spare(self) -> None:
+        if self.spare:
+            self.spare.channel.close()
+            self.spare = None
 
     def take(self) -> Child:
         """Return a child that waits for a job; raise ForkServerGone."""
@@ -109,12 +123,13 @@ class ForkServer:
         if "child" in message:
             self.asked = False
             self.spare = Child(pid=message["child"], channel=socket.socket(fileno=files[0]))
+            if self.is_last:
+                self.drop_spare()
         elif "exit" in message:
             if message["exit"] == self.watched:
                 self.exit = message
             if self.spare and self.spare.pid == message["exit"]:
-                self.spare.channel.close()
-                self.spare = None
+                self.drop_spare()
         else:
             self.missing = message["missing"]
 
@@ -127,8 +142,7 @@ class ForkServer:
     def close(self) -> None:
         """End the server and every child of it."""
         self.control.close()
-        if self.spare:
-            self.spare.channel.close()
+        self.drop_spare()
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
@@ -164,22 +178,47 @@ class Supervision:
         self.since = since or time.monotonic()
         self.starting_seconds: float | None = None
         self.nonsense = ""
+        self.answers = Answers()
+        self.is_parking = False  # the host does not want to watch it here any longer
+        self.next_check = 0.0
+        self.overdue_at: float | None = None
 
-    def run(self) -> Outcome:
-        """Hand the job over, watch, and return what became of it."""
+    def run(self) -> Outcome | None:
+        """Hand the job over, watch, and return what became of it; None when it is to be parked: then `go_on`."""
         try:
             self.hand_over()
+        except BaseException:
+            self.let_go()
+            raise
+        return self.go_on(self.host)
+
+    def go_on(self, host: Host) -> Outcome | None:
+        """Watch on, on behalf of this host."""
+        self.host, self.is_parking = host, False
+        try:
             self.watch()
+            if self.is_to_be_parked():
+                return None
             self.drain()
-        finally:
-            for descriptor in self.pipes:
-                os.close(descriptor)
-            self.selector.close()
-            if self.stop is not None and self.exit is None:
-                with contextlib.suppress(ForkServerGone):
-                    self.server.say({"kill": self.child.pid})
-            self.server.clear_folder()
+        except BaseException:
+            self.let_go()
+            raise
+        self.let_go()
         return self.outcome()
+
+    def is_to_be_parked(self) -> bool:
+        return self.is_parking and self.result is None and self.exit is None and self.stop is None
+
+    def let_go(self) -> None:
+        """Close what only this block used, and end it if it should have ended."""
+        for descriptor in self.pipes:
+            os.close(descriptor)
+        self.selector.close()
+        self.answers.close()
+        if self.stop is not None and self.exit is None:
+            with contextlib.suppress(ForkServerGone):
+                self.server.say({"kill": self.child.pid})
+        self.server.clear_folder()
 
     def hand_over(self) -> None:
         """Give the child its job and the ends of the pipes that it writes to."""
@@ -191,6 +230,7 @@ class Supervision:
             self.selector.register(descriptor, selectors.EVENT_READ)
         self.selector.register(self.child.channel, selectors.EVENT_READ)
         self.selector.register(self.server.control, selectors.EVENT_READ)
+        self.selector.register(self.answers.descriptor, selectors.EVENT_READ)
         order = {
             "entrypoint": self.work.entrypoint,
             "job": dict(self.work.job),
@@ -210,26 +250,29 @@ class Supervision:
         self.host.started(str(self.child.pid))
         if self.work.session is None:
             self.server.ask()
+        began = time.monotonic()
+        self.next_check = began + CHECK_SECONDS
+        self.overdue_at = began + self.work.timeout if self.work.timeout else None
 
     def watch(self) -> None:
-        """Pass on what the block says until it has ended; end it when the host asks, or when its time is over."""
-        began = time.monotonic()
-        overdue_at = began + self.work.timeout if self.work.timeout else None
-        next_check = began + CHECK_SECONDS
-        while True:
+        """Pass on what the block says until it has ended; end it when the host asks, or when its time is over.
+
+        Returns before when it is to be parked.
+        """
+        while not self.is_to_be_parked():
             now = time.monotonic()
-            until = min(moment for moment in (next_check, overdue_at, self.kill_at) if moment is not None)
+            until = min(moment for moment in (self.next_check, self.overdue_at, self.kill_at) if moment is not None)
             for key, _ in self.selector.select(max(0.0, until - now)):
                 self.take(key.fileobj)
             if self.result is not None or self.exit is not None:
                 break  # it has ended before it could be told to
             now = time.monotonic()
-            if now >= next_check:
-                next_check = now + CHECK_SECONDS
+            if now >= self.next_check:
+                self.next_check = now + CHECK_SECONDS
                 if stop := self.host.should_stop():
                     self.end(stop)
-            if overdue_at is not None and now >= overdue_at:
-                overdue_at = None
+            if self.overdue_at is not None and now >= self.overdue_at:
+                self.overdue_at = None
                 self.end(Stop.TIMEOUT)
             if self.kill_at is not None and now >= self.kill_at:
                 self.kill_at = None
@@ -242,6 +285,8 @@ class Supervision:
             self.exit = self.server.exit
         elif source is self.child.channel:
             self.take_messages()
+        elif source == self.answers.descriptor:
+            self.send_answers()
         else:
             self.take_bytes(source)
 
@@ -264,11 +309,35 @@ class Supervision:
             self.host.output(message[1], message[2].encode("utf-8", "replace"))
         elif message[0] == "record":
             self.host.record("log", message[1], message[2])
+        elif message[0] == "ask":
+            self.ask(int(message[1]), dict(message[2]))
         elif message[0] == "begun" and not self.has_begun:
             self.has_begun = True
             self.starting_seconds = round(time.monotonic() - self.since, 6)
         elif message[0] == "result":
             self.result = (checked(message[1]), dict(message[2]))
+
+    def ask(self, number: int, request: dict[str, Any]) -> None:
+        reply = self.host.ask(request, partial(self.answers.give, number))
+        if reply is Later.PARK:
+            self.is_parking = True
+        elif not isinstance(reply, Later):
+            self.answers.give(number, reply)
+
+    def send_answers(self) -> None:
+        """Send what was answered; a block that has ended needs it no more."""
+        channel = self.child.channel
+        channel.settimeout(TAKES_ANSWER_SECONDS)
+        try:
+            for number, answer in self.answers.take():
+                send(channel, ["answer", number, dict(answer)])
+        except TimeoutError:
+            self.nonsense = "it asks without listening"
+            self.server.say({"kill": self.child.pid})
+        except OSError:
+            pass  # it is gone; its exit tells why
+        finally:
+            channel.setblocking(False)
 
     def take_bytes(self, descriptor: int) -> bool:
         try:
