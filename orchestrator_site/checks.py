@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from executors import registry
-from executors.base import Executor, Outcome, Stop, Verdict, Work
+from executors.base import Answer, Executor, Outcome, Stop, Verdict, Work
 from orchestrator_site.health import seconds
 from pipelines.project import BrokenPipeline, read_pipeline, read_project
 from pipelines.refusal import Refusal
@@ -188,7 +188,9 @@ def executor() -> Finding:
 
 def timed(made: Executor, work: Work) -> tuple[Outcome | None, float]:
     began = time.monotonic()
-    return made.launch(work, Quiet()), (time.monotonic() - began) * 1000
+    outcome = made.launch(work, Quiet())
+    took = (time.monotonic() - began) * 1000
+    return outcome if isinstance(outcome, Outcome) else None, took
 
 
 def trial(folder: str, number: int) -> Work:
@@ -219,6 +221,9 @@ class Quiet:
 
     def should_stop(self) -> Stop | None:
         return None
+
+    def ask(self, request: Mapping[str, Any], answer: Callable[[Answer], None]) -> Answer:
+        return {"error": {"type": "CannotAsk", "message": "nobody answers here"}}
 
 
 # --- database and brokers -------------------------------------------------------------------------------------------

@@ -135,6 +135,7 @@ KILL_GRACE_SECONDS = 8  # what was cancelled is gone within ten, the second unti
 DRAIN_SECONDS = envnumber("DRAIN_SECONDS", 30, low=0, high=3600)
 LOST_WORKER_ATTEMPTS = 3
 CALLBACK_TIMEOUT_SECONDS = int(envnumber("CALLBACK_TIMEOUT_SECONDS", 600, low=1, high=86_400))
+PARKED_BLOCKS_PER_WORKER = int(envnumber("PARKED_BLOCKS_PER_WORKER", 50, low=0, high=1000))
 LOG_CAP_BYTES = int(envnumber("LOG_CAP_MB", 100, low=0.01, high=100_000) * 1024 * 1024)  # of one attempt at a block
 
 # --- Django ---------------------------------------------------------------------------------------------------------

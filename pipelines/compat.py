@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from pipelines import inputs, variables
+from pipelines import inputs, triggering, variables
 from pipelines.decorators import DECORATORS
 from pipelines.stream_bases import BasePythonSink, BasePythonSource, SourceConsumeMethod
 
@@ -29,6 +29,7 @@ def provide(job: Mapping[str, Any]) -> None:
     """Let the functions below answer for the block of this job, and `import mage_ai...` find them."""
     global _job
     _job = job
+    triggering.begin()
     if _finder not in sys.meta_path:
         sys.meta_path.append(_finder)  # last: an installed mage_ai comes first
 
@@ -83,8 +84,6 @@ def _unavailable(name: str, advice: str) -> Any:
 set_global_variable = _unavailable(
     "set_global_variable", "set it under `variables:` of the pipeline's metadata.yaml, or return it as an output"
 )
-trigger_pipeline = _unavailable("trigger_pipeline", "call the API to trigger the other pipeline")
-check_status = _unavailable("check_status", "look for what the other pipeline writes")
 
 PROVIDED: dict[str, Mapping[str, Any]] = {
     "mage_ai": {},
@@ -97,9 +96,9 @@ PROVIDED: dict[str, Mapping[str, Any]] = {
         "set_global_variable": set_global_variable,
     },
     "mage_ai.orchestration": {},
-    "mage_ai.orchestration.run_status_checker": {"check_status": check_status},
+    "mage_ai.orchestration.run_status_checker": {"check_status": triggering.check_status},
     "mage_ai.orchestration.triggers": {},
-    "mage_ai.orchestration.triggers.api": {"trigger_pipeline": trigger_pipeline},
+    "mage_ai.orchestration.triggers.api": {"trigger_pipeline": triggering.trigger_pipeline},
     "mage_ai.settings": {},
     "mage_ai.settings.repo": {"get_repo_path": get_repo_path},
     "mage_ai.streaming": {},

@@ -27,6 +27,7 @@ from pipelines import (
 )
 from pipelines.failures import BlockError
 from pipelines.keywords import keyword_arguments
+from pipelines.questions import ask_through as ask_through  # for executors.child: how blocks ask
 
 Result = dict[str, Any]
 

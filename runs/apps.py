@@ -5,6 +5,12 @@ class RunsConfig(AppConfig):
     name = "runs"
 
     def ready(self) -> None:
-        from runs import cluster
+        from runs import asking, children, cluster, status_checks
 
         cluster.install_guards()
+        asking.VERBS.update(
+            trigger_pipeline=children.trigger,
+            wait_for_run=children.wait,
+            leave_run=children.leave,
+            check_status=status_checks.check_status,
+        )

@@ -16,7 +16,8 @@ from executors.local import LocalExecutor
 from executors.supervisor import ForkServerGone
 from runs import bell, clock, jobs, workers
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
-from runs.working import WorkerProcess, persist
+from runs.persisting import persist
+from runs.working import WorkerProcess
 
 FORK = multiprocessing.get_context("fork")
 PR_SET_PDEATHSIG = 1

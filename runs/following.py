@@ -11,9 +11,9 @@ from django.db import InterfaceError, OperationalError, connections
 from runs import bell, lifecycle, logs, recovery, workers
 from runs.crew import Crew
 from runs.models import BlockRun, PipelineRun, Role
+from runs.persisting import PATIENCE
 from runs.progress import Display
 from runs.states import BlockStatus
-from runs.working import PATIENCE
 
 SWEEP_EVERY = timedelta(seconds=2)
 TIMERS_EVERY = timedelta(seconds=1)

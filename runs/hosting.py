@@ -1,15 +1,16 @@
 """The worker's side of one running block: log it, keep its lease, see when it must stop."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from executors.base import Stop
-from runs import events, workers
+from executors.base import Answer, Later, Reply, Stop
+from runs import asking, events, workers
 from runs.logs import Writer
 from runs.models import BlockRun, Worker
 from runs.states import BlockStatus
@@ -24,6 +25,13 @@ def tell_of_lost_lines(block_run: BlockRun, log: Writer, moment: datetime) -> No
     events.note(block_run.pipeline_run, "log_lost", moment, message, block_run=block_run, attempt=block_run.attempt)
 
 
+class WaitingRoom(Protocol):
+    """Where questions are kept whose answers depend on other work."""
+
+    def wait_for(self, wait: asking.Wait, host: "BlockHost", answer: Callable[[Answer], None]) -> Later:
+        """Answer when it is time; say whether the block should be parked meanwhile."""
+
+
 class BlockHost:
     """Implements `executors.base.Host` for a claimed block run. `clock` is the edge's; `draining` says to give back."""
 
@@ -34,9 +42,10 @@ class BlockHost:
         log: Writer,
         clock: Callable[[], datetime],
         draining: Callable[[], bool],
+        room: WaitingRoom,
     ) -> None:
         self.block_run, self.worker, self.log = block_run, worker, log
-        self.clock, self.draining = clock, draining
+        self.clock, self.draining, self.room = clock, draining, room
         self.flushed_at = 0.0
         self.looked_at = time.monotonic()
         self.renewed_at = self.looked_at - (clock() - worker.seen_at).total_seconds()
@@ -63,6 +72,10 @@ class BlockHost:
         if self.log.flush():
             events.publish_log(self.block_run.pk, self.log.size)
 
+    def ask(self, request: Mapping[str, Any], answer: Callable[[Answer], None]) -> Reply:
+        reply = asking.reply_to(self.block_run, request, self.clock())
+        return self.room.wait_for(reply, self, answer) if isinstance(reply, asking.Wait) else reply
+
     def should_stop(self) -> Stop | None:
         self.flush()
         now = time.monotonic()
@@ -81,8 +94,13 @@ class BlockHost:
             workers.renew(self.worker, self.clock())
             self.renewed_at = now
         row = BlockRun.objects.filter(pk=self.block_run.pk).values_list("status", "attempt").first()
-        if row is None or row[1] != self.block_run.attempt:
-            return Stop.FENCED
-        if row[0] != BlockStatus.RUNNING:
-            return Stop.CANCEL if row[0] == BlockStatus.CANCELLED else Stop.FENCED
-        return Stop.HAND_BACK if self.draining() else None
+        return stop_for(self.block_run, row) or (Stop.HAND_BACK if self.draining() else None)
+
+
+def stop_for(block_run: BlockRun, row: tuple[str, int] | None) -> Stop | None:
+    """Say whether to stop, given the status and the attempt that the block run has by now."""
+    if row is None or row[1] != block_run.attempt:
+        return Stop.FENCED
+    if row[0] != BlockStatus.RUNNING:
+        return Stop.CANCEL if row[0] == BlockStatus.CANCELLED else Stop.FENCED
+    return None

@@ -1,14 +1,15 @@
 """The life of a run: created, advanced block by block, finished or cancelled. Every state change of a run is here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
-from executors.base import Outcome
+from executors.base import Outcome, Verdict
 from pipelines.models import Pipeline
-from runs import admission, callbacks, events, slas
+from runs import admission, callbacks, events, kinship, slas
 from runs.admission import Answer, Door, Gate, NotAdmitted
 from runs.advancing import Step, advance, end_blocks, lock, take
 from runs.many_rows import insert_all
@@ -19,6 +20,7 @@ from runs.states import BlockStatus, RunStatus
 
 CLAIM_TRIES = 5
 URGENCY = ("priority", "execution_date", "id")
+GOES_ON = (Verdict.COMPLETED, Verdict.NOT_YET, Verdict.HANDED_BACK)
 HELD_AT_A_TIME, HELD_AT_MOST = 200, 5000
 
 
@@ -37,9 +39,12 @@ def create_run(
     started_by: str = "",
     only_block: str | None = None,
     skip_sensors: bool = False,
+    parent_block_run: BlockRun | None = None,
+    is_awaited: bool = False,
 ) -> PipelineRun:
     """Accept a run: when this returns (and its transaction is committed), the run will happen.
 
+    `parent_block_run`, as it was claimed, asks for it, and waits for its end if it `is_awaited`.
     Raises Refusal for a broken pipeline, an unknown block or executor, variables that are no object; NotAdmitted when
     a limit says skip; IntegrityError when the idempotency key is taken: the caller then reads the run that has it.
     """
@@ -57,6 +62,8 @@ def create_run(
         idempotency_key=idempotency_key,
         request_digest=request_digest,
         started_by=started_by,
+        parent_block_run=parent_block_run,
+        is_awaited=is_awaited,
     )
     with transaction.atomic():
         gate = Door.open([draft.run], moment).admit(draft.run)
@@ -64,6 +71,8 @@ def create_run(
             raise NotAdmitted(f"{pipeline.uuid} does not start", gate)
         cancel_for(draft.run, gate, moment)
         accept([draft], moment, waits_for=gate.reason)
+        if parent_block_run is not None:
+            kinship.check(draft.run, parent_block_run)
     return draft.run
 
 
@@ -139,12 +148,19 @@ def claim(block_run_id: int, attempt: int, worker: Worker, moment: datetime) -> 
 
 
 def claim_next(
-    worker: Worker, moment: datetime, *, run: PipelineRun | None = None, only_graph: bool = False
+    worker: Worker,
+    moment: datetime,
+    *,
+    run: PipelineRun | None = None,
+    runs: Collection[int] | None = None,
+    only_graph: bool = False,
 ) -> BlockRun | None:
-    """Take the most urgent queued block run (of one run, if given; no callback, if so asked); None without any."""
+    """Take the most urgent queued block run (of one run or of some, if given; no callback, if so asked), if any."""
     queued = BlockRun.objects.queued()
     if run is not None:
         queued = queued.filter(pipeline_run=run)
+    if runs is not None:
+        queued = queued.filter(pipeline_run__in=runs)
     if only_graph:  # a callback between two blocks would end the process that they share
         queued = queued.of_graph()
     for _ in range(CLAIM_TRIES):
@@ -169,6 +185,8 @@ def finish_block(
             if run.callbacks:
                 callbacks.release(run, block_run, moment)
             return None
+        if outcome.verdict not in GOES_ON:
+            cancel_awaited(Q(parent_block_run=block_run.pk), moment, "the block that waited for it has ended")
         if block_run.is_finished and slas.has_ended_late(block_run, moment):
             slas.say_late(run, moment, block_run)
         step = go_on(run, moment, finished=block_run, taker=next_for)
@@ -221,7 +239,10 @@ def go_on(run: PipelineRun, moment: datetime, *, finished: BlockRun | None = Non
 
 
 def has_ended(run: PipelineRun, moment: datetime) -> None:
-    """A run has just ended: see to its callbacks, and to the runs that have waited for its place."""
+    """A run has just ended: see to its callbacks, to what it waited for, and to what has waited for its place."""
+    if run.status != RunStatus.COMPLETED:
+        reason = f"run {run.pk}, which waited for it, has ended"
+        cancel_awaited(Q(parent_block_run__pipeline_run=run.pk), moment, reason)
     if run.callbacks:
         callbacks.follow_run(run, moment)
     make_room(run, moment)
@@ -232,6 +253,12 @@ def make_room(run: PipelineRun, moment: datetime) -> None:
     pipeline_id = run.pipeline_id
     events.publish_end()
     transaction.on_commit(lambda: start_held(pipeline_id, moment) and None)
+
+
+def cancel_awaited(children: Q, moment: datetime, reason: str) -> None:
+    """Cancel runs for which nobody waits any more; those that were not waited for go on."""
+    for run in PipelineRun.objects.unfinished().filter(children, is_awaited=True).order_by("pk"):
+        cancel(run, moment=moment, reason=reason)
 
 
 # --- stopping -------------------------------------------------------------------------------------------------------

@@ -38,8 +38,12 @@ class Origin(models.TextChoices):
 
 class WorkerKind(models.TextChoices):
     WORKER = "worker"  # a django-q2 worker process, or `run` bringing its own
+    PARKED = "parked"  # what such a process watches beside its own block: blocks that wait for other runs
     SCHEDULER = "scheduler"
     WEB = "web"
+
+
+LEASED = (WorkerKind.WORKER, WorkerKind.PARKED)  # those that own block runs
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
@@ -49,7 +53,7 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
 
     def expired(self, moment: datetime) -> Self:
         """Owners whose lease has run out: what they hold may be taken away."""
-        return self.filter(kind=WorkerKind.WORKER, lease_until__lt=moment)
+        return self.filter(kind__in=LEASED, lease_until__lt=moment)
 
     def for_list(self, moment: datetime) -> Self:
         """Those at work and those seen within the day, with how many block runs each holds; the newest first."""
@@ -157,6 +161,7 @@ class PipelineRun(models.Model):
     parent_block_run = models.ForeignKey(
         "BlockRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="children"
     )
+    is_awaited = models.BooleanField(default=False, db_default=False)  # by its parent, with which it is cancelled
     started_by = models.CharField(max_length=150, blank=True)  # user name, when a person did
     reason = models.CharField(max_length=500, blank=True)  # why it waits, failed or was cancelled, in words
     created_at = models.DateTimeField()

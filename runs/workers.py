@@ -6,19 +6,19 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from runs.models import BlockRun, Worker, WorkerKind
+from runs.models import LEASED, BlockRun, Worker, WorkerKind
 from runs.states import BlockStatus
 
 FIRST_PID_SPACE = 0xEFFFFFFC  # the kernel's fixed number of the one outside all containers
 
 
 def register(kind: WorkerKind, moment: datetime) -> Worker:
-    """Make this process's row. A row of the same host and pid is of a process that is gone: it is closed."""
+    """Make this process's row, one of each kind. An older one of the same host and pid is closed: that one is gone."""
     host = this_host()
     Worker.objects.filter(host=host, pid=os.getpid(), kind=kind, stopped_at=None).update(
         stopped_at=moment, lease_until=None
     )
-    lease = moment + timedelta(seconds=settings.LEASE_SECONDS) if kind == WorkerKind.WORKER else None
+    lease = moment + timedelta(seconds=settings.LEASE_SECONDS) if kind in LEASED else None
     return Worker.objects.create(
         kind=kind, host=host, pid=os.getpid(), started_at=moment, seen_at=moment, lease_until=lease
     )

@@ -6,24 +6,22 @@ import time
 from collections.abc import Callable
 from copy import copy
 from datetime import datetime
-from typing import Any, TypeVar
-
-from django.db import InterfaceError, OperationalError, connections
+from typing import Any
 
 from executors import registry
-from executors.base import Executor, Failure, Outcome, Verdict, Work
+from executors.base import Executor, Failure, Outcome, Parked, Verdict, Work
 from executors.supervisor import ForkServerGone
 from pipelines.refusal import Refusal
 from runs import events, jobs, lifecycle, logs, recovery, workers
-from runs.hosting import BlockHost, tell_of_lost_lines
+from runs.hosting import BlockHost
 from runs.masking import mask_outcome, maskable
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
+from runs.parking import Parking, Task
+from runs.persisting import persist
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 HOPS = 8  # blocks of one run in a row before other runs have their turn
 STOP_SHOWS_AFTER = 0.5  # seconds
-PATIENCE = 60.0  # seconds to try again while the database does not answer
 
 
 class WorkerProcess:
@@ -34,6 +32,7 @@ class WorkerProcess:
     ) -> None:
         self.clock, self.stopping, self.draining = clock, stopping, draining
         self.executors: dict[str, Executor] = {}
+        self.parking = Parking(clock, stopping, draining)
         self.row: Worker | None = None
         self.known_run: PipelineRun | None = None
         self.known_outputs: dict[str, list[Any]] = {}  # of its blocks that this worker has just done
@@ -52,6 +51,8 @@ class WorkerProcess:
 
     def work(self, block_run_id: int, attempt: int) -> int:
         """Do the block run that a hint named, if it is still to be had, and all that can be done after it."""
+        if self.stopping():  # what is handed back while everything stops is not taken again
+            return 0
         return self.go_on(self.claim(lambda: lifecycle.claim(block_run_id, attempt, self.worker, self.clock())))
 
     def work_on_anything(self, run: PipelineRun | None = None) -> int:
@@ -100,19 +101,24 @@ class WorkerProcess:
             run, work, worker = persist(lambda: self.prepare(block_run))
         except Refusal as refusal:
             return self.finish(block_run, refused(refusal), more=not self.stopping())
-        log_path = logs.path(run.pk, block_run.pk, block_run.attempt)
         secrets = maskable(work.job["secrets"])
-        log = logs.Writer(log_path, self.clock, secrets)
-        host = BlockHost(block_run, worker, log, self.clock, self.draining)
+        log = logs.Writer(logs.path(run.pk, block_run.pk, block_run.attempt), self.clock, secrets)
+        task = Task(block_run, log, secrets)
+        host = BlockHost(block_run, worker, log, self.clock, self.draining, self.parking)
         try:
             outcome = self.executor(block_run.executor).launch(work, host)
         except ForkServerGone:
+            self.parking.close_books(task, host)
             self.lost(block_run)
             return None
-        finally:
+        except BaseException:
             log.close()
-        if log.trouble:
-            persist(lambda: tell_of_lost_lines(block_run, log, self.clock()))
+            raise
+        if isinstance(outcome, Parked):
+            del self.executors[block_run.executor]
+            self.parking.take(task, outcome, host)
+            return None
+        self.parking.close_books(task, host)
         if outcome is None:  # it goes on elsewhere and reports by itself
             return None
         if outcome.exit == -signal.SIGTERM and outcome.verdict is Verdict.FAILED and self.stops_now():
@@ -178,6 +184,7 @@ class WorkerProcess:
         self.finish(block_run, Outcome(verdict=Verdict.HANDED_BACK), more=False)
 
     def close(self) -> None:
+        self.parking.close()
         for executor in self.executors.values():
             executor.close()
         if self.row is not None:
@@ -187,22 +194,3 @@ class WorkerProcess:
 def refused(refusal: Refusal) -> Outcome:
     """The block cannot even be given its work: a failure of the block, with the reason."""
     return Outcome(verdict=Verdict.FAILED, failure=Failure(type="Refusal", message=str(refusal)))
-
-
-def persist(action: Callable[[], T], after_trouble: Callable[[], None] = lambda: None) -> T:
-    """Run a transaction again while the database is away; fencing makes a repetition harmless.
-
-    A try that failed may have been committed all the same; `after_trouble` is called before the next one.
-    """
-    until, pause = time.monotonic() + PATIENCE, 0.1
-    while True:
-        try:
-            return action()
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > until:
-                raise
-            logger.warning("the database does not answer, trying again: %s", str(error).strip().splitlines()[0])
-            connections.close_all()
-            after_trouble()
-            time.sleep(pause)
-            pause = min(2.0, pause * 2)

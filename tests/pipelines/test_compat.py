@@ -142,21 +142,28 @@ def test_get_variable_says_what_it_cannot_read(shop: BlockProject, arguments: st
     assert message in result["failure"]["message"]
 
 
+def test_a_variable_of_a_pipeline_cannot_be_set_from_a_block(shop: BlockProject) -> None:
+    code = "from mage_ai.data_preparation.variable_manager import set_global_variable\n"
+
+    failure = shop.run(f"{code}@data_loader\ndef load(): set_global_variable('sales', 'a', 1)")["failure"]
+
+    assert failure["type"] == "NotAvailable"
+    assert failure["message"].startswith("set_global_variable is not available yet inside blocks; ")
+
+
 @pytest.mark.parametrize(
     ("module", "call"),
     [
         ("mage_ai.orchestration.triggers.api", "trigger_pipeline('sales', variables={})"),
-        ("mage_ai.orchestration.run_status_checker", "check_status('sales', None)"),
-        ("mage_ai.data_preparation.variable_manager", "set_global_variable('sales', 'a', 1)"),
+        ("mage_ai.orchestration.run_status_checker", "check_status('sales', '2025-03-02')"),
     ],
 )
-def test_what_cannot_be_called_yet_says_so(shop: BlockProject, module: str, call: str) -> None:
+def test_where_nobody_answers_a_block_is_told_so(shop: BlockProject, module: str, call: str) -> None:
     name = call.partition("(")[0]
 
     failure = shop.run(f"from {module} import {name}\n@data_loader\ndef load(): {call}")["failure"]
 
-    assert failure["type"] == "NotAvailable"
-    assert failure["message"].startswith(f"{name} is not available yet inside blocks; ")
+    assert failure["type"] == "NobodyToAsk"
 
 
 def test_get_repo_path_takes_what_mage_takes(shop: BlockProject) -> None:

@@ -27,7 +27,7 @@ def host(place: Place, monkeypatch: pytest.MonkeyPatch) -> BlockHost:
     worker = make_owner(moment)
     held = claim(run, "sleeps", worker, moment)
     log = logs.Writer(logs.path(run.pk, held.pk, 1), timezone.now)
-    return BlockHost(held, worker, log, timezone.now, lambda: False)
+    return BlockHost(held, worker, log, timezone.now, lambda: False, place.worker.parking)
 
 
 def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -50,7 +50,7 @@ def test_a_host_counts_the_lease_from_when_it_was_renewed(place: Place) -> None:
     worker = make_owner(seen)
     log = logs.Writer(logs.path(1, 1, 1), timezone.now)
 
-    host = BlockHost(BlockRun(pk=1), worker, log, timezone.now, lambda: False)
+    host = BlockHost(BlockRun(pk=1), worker, log, timezone.now, lambda: False, place.worker.parking)
 
     assert host.looked_at - host.renewed_at == pytest.approx(3.9, abs=0.2)
 

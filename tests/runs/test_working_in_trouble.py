@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
-from runs import jobs, lifecycle, recovery, working
+from runs import jobs, lifecycle, persisting, recovery
 from runs.models import BlockRun
 from runs.states import BlockStatus, RunStatus
 from tests.conftest import ON_POSTGRES
@@ -175,7 +175,7 @@ def test_a_fork_server_that_dies_under_a_block_costs_one_loss(place: Place) -> N
 
 
 def test_the_database_away_for_good_is_told_to_the_caller(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(working, "PATIENCE", 0.3)
+    monkeypatch.setattr(persisting, "PATIENCE", 0.3)
     tries = []
 
     def away() -> None:
@@ -183,7 +183,7 @@ def test_the_database_away_for_good_is_told_to_the_caller(place: Place, monkeypa
         raise OperationalError("no route to host")
 
     with pytest.raises(OperationalError, match="no route"):
-        working.persist(away)
+        persisting.persist(away)
 
     assert 2 <= len(tries) <= 4
 
