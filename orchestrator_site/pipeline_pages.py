@@ -15,7 +15,7 @@ from pipelines import catalog
 from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import lifecycle, overview
+from runs import history_of_blocks, lifecycle, overview
 from runs.forms import StartForm, what_came_of
 from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress
@@ -99,6 +99,8 @@ def page_of(pipeline: Pipeline) -> dict[str, Any]:
         "schedules": list(PipelineSchedule.objects.for_list().filter(pipeline=pipeline)[:100]),
         "runs": with_progress(list(PipelineRun.objects.for_list().filter(pipeline=pipeline)[:RUNS])),
         "strip": overview.last_runs(Pipeline.objects.filter(pk=pipeline.pk), "pipeline", 40)[pipeline.pk],
+        "history": history_of_blocks.of_blocks(pipeline.pk),
+        "usual_run": history_of_blocks.of_runs(pipeline.pk),
         "start": StartForm.fresh(),
         "now": now,
     }

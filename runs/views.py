@@ -15,6 +15,7 @@ from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import callbacks, lifecycle, logs, overview, repeating, streams
+from runs.figures import figures, log_is_gone
 from runs.forms import RunFilter
 from runs.history import all_attempts
 from runs.models import BlockRun, PipelineRun
@@ -66,6 +67,7 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "stream": streams.shown(chosen) if chosen else None,
         "log": log_of(chosen, request.GET.get("attempt")) if chosen else None,
         "attempts": all_attempts(chosen, run.attempt)[::-1] if chosen and chosen.attempt > 1 else [],
+        **figures(run, chosen),
         "can_cancel": not run.is_finished,
         "can_retry": run.status in (RunStatus.FAILED, RunStatus.CANCELLED),
         "now": now,
@@ -206,6 +208,7 @@ def log_of(block_run: BlockRun, wanted: str | None) -> dict[str, Any]:
         "attempts": sorted({*written, block_run.attempt}),
         "from": max(0, size - LOG_TAIL) if size > 2 * LOG_TAIL else 0,
         "size": size,
+        "is_gone": not size and log_is_gone(block_run, attempt),
     }
 
 

@@ -157,7 +157,7 @@ def test_the_page_asks_as_much_for_many_runs_as_for_one(
         make_run(pipeline)
         make_schedule(pipeline, name=f"t{number}")
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         page.get("/pipelines/etl/")
 
 

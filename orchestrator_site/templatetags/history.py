@@ -1,0 +1,39 @@
+"""How the history of a block looks: a bar for each of its last runs, and how many of them failed."""
+
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from orchestrator_site.templatetags.look import duration, look_of
+from runs.history_of_blocks import History
+
+register = template.Library()
+TALL, LOW, STEP = 16, 3, 4
+
+
+@register.inclusion_tag("pipelines/_bars.html")
+def bars(history: History) -> dict[str, Any]:
+    """Draw the last runs as bars, oldest first: color is the state, height how long it took."""
+    longest = max((each.seconds or 0 for each in history.recent), default=0) or 1
+    drawn = []
+    for place, each in enumerate(history.recent):
+        height = LOW + (TALL - LOW) * (each.seconds or 0) / longest
+        took = f", {duration(each.seconds)}" if each.seconds is not None else ""
+        title = f"run {each.run_id}: {look_of(each.status).label}{took}"
+        tone = look_of(each.status).tone
+        drawn.append({"x": place * STEP, "y": TALL - height, "height": height, "tone": tone, "title": title})
+    words = f"the last {len(drawn)}, the longest {duration(longest)}"
+    return {"bars": drawn, "width": max(len(drawn) * STEP - 1, 1), "words": words}
+
+
+@register.simple_tag
+def failures(history: History) -> SafeString | str:
+    """Write how many failed of all that count, and what share that is."""
+    if not history.counted:
+        return "–"
+    if not history.failures:
+        return "0"
+    share = f"{100 * history.failures / history.counted:.0f} %"
+    return format_html('{} of {} <span class="quiet">({})</span>', history.failures, history.counted, share)
