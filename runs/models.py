@@ -351,6 +351,10 @@ class BlockRun(models.Model):
         indexes = [
             # broker and workers: what to take next
             models.Index(fields=["priority", "id"], name="block_queue", condition=Q(status="queued")),
+            # a worker that goes on with its run: what to take next of it, in order
+            models.Index(
+                fields=["pipeline_run", "priority", "id"], name="block_queue_of_run", condition=Q(status="queued")
+            ),
             # a run that goes on: what waits for nothing more, or was ready when there was no slot
             models.Index(
                 fields=["pipeline_run", "priority", "position"],
