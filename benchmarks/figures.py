@@ -57,6 +57,10 @@ def w2(tree: Tree) -> Row:
     return ("W2 1 → 100 → 1, s", spread(total(tree, "fan100", 102)), "2.5")
 
 
+def r1(tree: Tree) -> Row:
+    return ("R1 1,000 children of a dynamic block, s", spread(total(tree, "dynamic", 1000, times=3)), "20")
+
+
 def w3(tree: Tree) -> Row:
     found = []
     for _ in range(5):
@@ -170,6 +174,7 @@ FIGURES: dict[str, Any] = {
     "W1_one": w1_one,
     "W2": w2,
     "W3": w3,
+    "R1": r1,
     "W4": w4,
     "W5": w5,
     "W6": w6,

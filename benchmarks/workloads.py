@@ -20,11 +20,16 @@ def block(*args, **kwargs):
     os.close(fd)
     return result
 """
+ITEMS = """
+@data_loader
+def items(*args, **kwargs):
+    return [list(range(kwargs["count"]))]
+"""
 DAILY = 1000
 
 
 def write_project(root: Path) -> None:
-    """Write the pipelines: chain40, chain40_one (in one process), fan100, burst3, single, minutely, idle."""
+    """Write the pipelines: chain40, chain40_one (in one process), fan100, dynamic, burst3, single, minutely, idle."""
     root.mkdir(parents=True)
     (root / "metadata.yaml").write_text("project_type: standalone\n")
     (root / "data_loaders").mkdir()
@@ -33,6 +38,8 @@ def write_project(root: Path) -> None:
     write_pipeline(root, "chain40", chain40)
     write_pipeline(root, "chain40_one", chain40, "run_pipeline_in_one_process: true\n")
     write_pipeline(root, "fan100", fan)
+    write_pipeline(root, "dynamic", [("items", []), ("child", ["items"])], "variables: {count: 1000}\n", ("items",))
+    (root / "data_loaders" / "items.py").write_text(ITEMS)
     write_pipeline(root, "burst3", chain40[:3])
     write_pipeline(root, "single", chain40[:1])
     write_pipeline(root, "minutely", chain40[:1])
@@ -42,13 +49,16 @@ def write_project(root: Path) -> None:
     (root / "pipelines" / "idle" / "triggers.yaml").write_text("triggers:\n" + daily)
 
 
-def write_pipeline(root: Path, uuid: str, blocks: list[tuple[str, list[str]]], extra: str = "") -> None:
+def write_pipeline(
+    root: Path, uuid: str, blocks: list[tuple[str, list[str]]], extra: str = "", dynamic: tuple[str, ...] = ()
+) -> None:
     lines = [f"uuid: {uuid}\nname: {uuid}\ntype: python\n{extra}blocks:\n"]
     for name, upstream in blocks:
         (root / "data_loaders" / f"{name}.py").write_text(BLOCK)
         lines.append(
             f"- uuid: {name}\n  name: {name}\n  type: data_loader\n  language: python\n"
             f"  upstream_blocks: [{', '.join(upstream)}]\n"
+            f"  configuration: {{dynamic: {str(name in dynamic).lower()}}}\n"
         )
     folder = root / "pipelines" / uuid
     folder.mkdir(parents=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery, TextField
 
-from runs.models import BlockRun, PipelineRun, Worker
+from runs.models import BlockRun, PipelineRun, Role, Worker
 from runs.states import BlockStatus, RunStatus
 
 STRIP = 20
@@ -47,6 +47,15 @@ def progress(runs: Iterable[PipelineRun]) -> dict[int, Counter[str]]:
     counts = BlockRun.objects.of_graph().filter(pipeline_run__in=list(found)).values_list("pipeline_run", "status")
     for run_id, status, count in counts.annotate(Count("id")).order_by():
         found[run_id][status] = count
+    return found
+
+
+def members_of(run_id: int) -> dict[int, Counter[str]]:
+    """Return for each block run that has members (by id) how many of them are in which state. One query."""
+    found: dict[int, Counter[str]] = {}
+    members = BlockRun.objects.filter(pipeline_run=run_id, role=Role.MEMBER).order_by()
+    for parent, status, count in members.values_list("parent", "status").annotate(Count("id")):
+        found.setdefault(parent or 0, Counter())[status] = count
     return found
 
 

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from pipelines.serializers import Instant, JSONObject, StrictSerializer, Text
 from runs import metrics
 from runs.models import BlockRun, Origin, PipelineRun
+from runs.overview import members_of
 from runs.states import BlockStatus, RunStatus
 
 
@@ -63,7 +64,11 @@ class BlockErrorSerializer(StrictSerializer):
 
 
 class BlockRunSerializer(serializers.ModelSerializer[BlockRun]):
-    """A block run as lists show it. `duration` is of the current attempt, in seconds; `error` null unless it failed."""
+    """A block run as lists show it. `duration` is of the current attempt, in seconds; `error` null unless it failed.
+
+    Of a block below a dynamic one `members_total` says how many times it runs and `members` how many of those stand
+    how; both are null until its items are known. They are listed by `parent_id`; `item_index` says of which items.
+    """
 
     class Meta:
         model = BlockRun
@@ -73,6 +78,9 @@ class BlockRunSerializer(serializers.ModelSerializer[BlockRun]):
             "block_uuid",
             "role",
             "parent_id",
+            "item_index",
+            "members_total",
+            "members",
             "name",
             "type",
             "status",
@@ -92,12 +100,24 @@ class BlockRunSerializer(serializers.ModelSerializer[BlockRun]):
 
     pipeline_run_id = serializers.IntegerField(read_only=True)
     parent_id = serializers.IntegerField(read_only=True, allow_null=True)
+    item_index = serializers.ListField(child=serializers.IntegerField(), read_only=True)
+    members = serializers.SerializerMethodField()
     status = serializers.ChoiceField(choices=[(state.value, state.name) for state in BlockStatus], read_only=True)
     upstream = serializers.ListField(child=Text(), read_only=True)
     downstream = serializers.ListField(child=Text(), read_only=True)
     executor_type = serializers.CharField(source="executor", read_only=True)
     error = serializers.SerializerMethodField()
     duration = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.DictField(child=serializers.IntegerField(), allow_null=True))
+    def get_members(self, block_run: BlockRun) -> dict[str, int] | None:
+        if block_run.members_total is None:
+            return None
+        context: dict[str, Any] = self.context  # type: ignore[assignment]  # the root's own: one look for all blocks
+        known = context.setdefault("members of runs", {})
+        if block_run.pipeline_run_id not in known:
+            known[block_run.pipeline_run_id] = members_of(block_run.pipeline_run_id)
+        return dict(known[block_run.pipeline_run_id].get(block_run.pk, {}))
 
     @extend_schema_field(BlockErrorSerializer(allow_null=True))
     def get_error(self, block_run: BlockRun) -> dict[str, str] | None:
@@ -148,7 +168,10 @@ class AttemptsSerializer(StrictSerializer):
 
 
 class PipelineRunDetailSerializer(PipelineRunSerializer):
-    """With its block runs in topological order, and the settings it carries."""
+    """With its block runs in topological order, and the settings it carries.
+
+    What a block below a dynamic one is run as is not among them, but counted in its `members`.
+    """
 
     class Meta(PipelineRunSerializer.Meta):
         fields = [

@@ -106,7 +106,7 @@ class PipelineRunViewSet(mixins.RetrieveModelMixin, RetryActions, BulkActions, R
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
         if self.action == "retrieve":
-            in_order = BlockRun.objects.for_page().defer("config", "output")
+            in_order = BlockRun.objects.for_page().defer("config", "output", "fanout").exclude(role=Role.MEMBER)
             queryset = queryset.select_related("version").prefetch_related(Prefetch("block_runs", in_order))
         return queryset
 
@@ -165,6 +165,7 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockAct
         "block_uuid": text("block_uuid"),
         "status": choice("status", BlockStatus),
         "role": choice("role", Role.values),
+        "parent_id": number("parent_id"),
         "started_at": instant("started_at"),
         "completed_at": instant("completed_at"),
     }
@@ -175,7 +176,7 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockAct
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
-        return queryset.defer("config", "output") if self.action == "list" else queryset
+        return queryset.defer("config", "output", "fanout") if self.action == "list" else queryset
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         return BlockRunDetailSerializer if self.action == "retrieve" else BlockRunSerializer

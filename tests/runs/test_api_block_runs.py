@@ -13,6 +13,8 @@ from runs import logs
 from runs.models import BlockRun
 from runs.states import BlockStatus, RunStatus
 from tests.factories import make_client, make_pipeline, make_run
+from tests.runs import fans
+from tests.runs.outcomes import FAILED, drive
 
 pytestmark = pytest.mark.django_db
 
@@ -221,3 +223,18 @@ def test_a_longer_list_costs_no_more_queries(now: datetime) -> None:
 
     assert len(body["results"]) == 60
     assert len(queries) == 1
+
+
+def test_members_are_counted_in_their_block_and_listed_apart(now: datetime) -> None:
+    run = fans.start(now, fans.a_dynamic("D"), fans.a_block("child", "D"), may_fail=True)
+    drive(run, now, fans.outcomes({"D": fans.fan(3), "child:1": FAILED}))
+    child = run.block_runs.get(block_uuid="child")
+    client = make_client()
+
+    blocks = client.get(f"/api/v1/pipeline_runs/{run.pk}/").json()["block_runs"]
+    listed = client.get("/api/v1/block_runs/", {"parent_id": child.pk, "status": "failed"}).json()["results"]
+
+    assert [block["block_uuid"] for block in blocks] == ["D", "child"]
+    assert (blocks[0]["members"], blocks[1]["members_total"]) == (None, 3)
+    assert blocks[1]["members"] == {"completed": 2, "failed": 1}
+    assert [(row["block_uuid"], row["item_index"], row["role"]) for row in listed] == [("child:1", [1], "member")]
