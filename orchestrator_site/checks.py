@@ -21,6 +21,7 @@ from django.db import DatabaseError, connection
 from executors import registry
 from executors.base import Answer, Executor, Outcome, Stop, Verdict, Work
 from orchestrator_site.health import seconds
+from pipelines import passed_over
 from pipelines.project import BrokenPipeline, read_pipeline, read_project
 from pipelines.refusal import Refusal
 from runs import tables
@@ -144,6 +145,8 @@ def project() -> Iterator[Finding]:
             broken.append(problem)
     detail = f"{settings.PROJECT_DIR}: {len(found.pipelines)} pipelines, {len(broken)} invalid"
     yield Finding(name="project", ok=not broken, detail=detail, hint="Correct the pipelines named below.")
+    for sentence in passed_over.sentences(settings.PROJECT_DIR):
+        yield Finding(name="passed over", ok=True, detail=sentence)
     for found_broken in broken:
         yield Finding(name="pipeline", ok=False, detail=found_broken.message, hint=found_broken.hint)
 

@@ -46,9 +46,10 @@ def run_block(job: Mapping[str, Any]) -> Result:
     """Run the block of `job` once and say what became of it.
 
     Returns {"verdict": "completed" | "failed" | "not_yet" | "condition_failed", "outputs": [meta, ...], "failure": None
-    or a dict of type, message, traceback (users' code only) and full_traceback}, with "fanout" (see fanouts) of a
-    dynamic block and "reason" where a condition is not met. Whatever a user's code does short of ending the process is
-    in the result; nothing is raised. Changes the working folder and sys.path of this process.
+    or a dict of type, message, traceback (users' code only), full_traceback and bases}; "fanout" (see fanouts) of a
+    dynamic block, "received" (rows_in and bytes_in of its upstream) of one that completed, "reason" where a condition
+    is not met. Whatever a user's code does short of ending the process is in the result; nothing is raised. Changes
+    the working folder and sys.path of this process.
     """
     return _answered(_run, job)
 
@@ -128,11 +129,14 @@ def _run(job: Mapping[str, Any]) -> Result:
     for test in tests:
         if failure := _failure_of(test, given, value, keywords, job["project"]):
             return _failed(failure, outputs)
+    result = _completed(outputs)
+    if job["upstream"]:
+        result["received"] = inputs.sizes(job)
     if fanout is not None:
-        return {**_completed(outputs), "fanout": fanout}
-    if job.get("cache_outputs") and not tests:  # a test may have changed the value since it was written
+        result["fanout"] = fanout
+    elif job.get("cache_outputs") and not tests:  # a test may have changed the value since it was written
         variables.keep(outputs, value)
-    return _completed(outputs)
+    return result
 
 
 def _call_back(job: Mapping[str, Any]) -> Result:

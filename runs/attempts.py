@@ -22,6 +22,7 @@ def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: date
             fields: dict[str, Any] = (
                 {"fanout": outcome.result.get("fanout") or {}} if block_run.config.get("dynamic") else {}
             )
+            metrics.update(outcome.result.get("received") or {})
             return block_run.move_to(BlockStatus.COMPLETED, output=output, error={}, reason="", **ended, **fields)
         case Verdict.NOT_YET:
             return poke_later(run, block_run, metrics, moment)

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from pipelines import catalog
+from pipelines import catalog, passed_over
 from pipelines.refusal import Refusal
 from runs import bell, clock, events, lifecycle, pools, recovery, workers
 from runs.admission import NotAdmitted
@@ -301,6 +301,7 @@ class Loop:
             pools.sync_with_file(settings.PROJECT_DIR)
             diff = triggers_yaml.sync(settings.PROJECT_DIR, moment)
             problems = {f"{found['file']} line {found['line']}: {found['reason']}" for found in diff.problems}
+            problems.update(passed_over.sentences(settings.PROJECT_DIR))
         except Refusal as refusal:
             problems = {str(refusal)}
         for problem in sorted(problems - self.told):

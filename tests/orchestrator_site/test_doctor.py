@@ -286,3 +286,13 @@ def test_a_clock_that_is_wrong_is_told() -> None:
 )
 def test_amounts_are_written_for_people(size: float, words: str) -> None:
     assert checks.amount(size) == words
+
+
+@pytest.mark.django_db
+def test_a_file_of_mage_that_nothing_acts_upon_is_named(project: Path, told: Any) -> None:
+    (project / "global_hooks.yaml").write_text("resources: {}\n")
+
+    code, findings = told()
+
+    assert code == 0
+    assert findings["passed over"]["detail"] == "global_hooks.yaml is there, but global hooks are not called here"

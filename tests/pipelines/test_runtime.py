@@ -523,3 +523,13 @@ class TestInOneProcess:
         code = "seen = []\n@data_loader\ndef load():\n    seen.append(1)\n    return len(seen)"
 
         assert [value_of(shop.run(code)), value_of(shop.run(code))] == [1, 1]
+
+
+def test_a_result_says_how_much_the_block_received(shop: BlockProject) -> None:
+    loaded = shop.run("import pandas\n@data_loader\ndef load(): return pandas.DataFrame({'a': [1, 2, 3]})")
+    more = shop.run("@data_loader\ndef load(): return [1, 2]")
+
+    result = shop.run("@custom\ndef c(a, b): ...", uuid="c", kind="custom", upstream=upstream_of(a=loaded, b=more))
+
+    sizes = loaded["outputs"][0]["bytes"] + more["outputs"][0]["bytes"]
+    assert result["received"] == {"rows_in": 5, "bytes_in": sizes}
