@@ -11,7 +11,7 @@ from executors.base import Work
 from pipelines import secrets
 from pipelines.graph import Block
 from pipelines.refusal import Refusal
-from runs import jobs
+from runs import jobs, pinned
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
 from tests.factories import NOON, make_pipeline, make_run
@@ -113,6 +113,7 @@ def test_what_did_not_complete_gives_nothing() -> None:
 def test_outputs_that_the_worker_knows_are_not_read(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     run = make_run(blocks=DONE)
     block = block_of(run, "clean")
+    pinned.content(run.version)  # read once by each process
 
     with django_assert_num_queries(0):
         job = jobs.work_for(block, run, {"load": [{"name": "known"}]}).job
@@ -162,6 +163,7 @@ def test_a_secret_that_is_not_stored_is_left_for_the_block_to_miss() -> None:
 def test_a_block_that_names_no_secret_asks_for_none(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     run = make_run()
     block = block_of(run)
+    pinned.content(run.version)  # read once by each process
 
     with django_assert_num_queries(0):
         assert jobs.work_for(block, run).job["secrets"] == {}
