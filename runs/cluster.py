@@ -105,6 +105,13 @@ class EmbeddedCluster:
     def is_alive(self) -> bool:
         return bool(self.cluster.sentinel and self.cluster.sentinel.is_alive())
 
+    def worker_pids(self) -> set[int]:
+        """Return the process ids of what the sentinel has forked: its workers are among them."""
+        try:
+            return {child.pid for child in psutil.Process(self.cluster.sentinel.pid).children()}
+        except psutil.NoSuchProcess:
+            return set()
+
     def stop(self, drain_seconds: float, kill_after: float = 10.0) -> None:
         """Claim no more; wait for running blocks; then give them back; in the end, end whatever is left."""
         stopping.begin()

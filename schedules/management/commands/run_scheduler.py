@@ -3,14 +3,19 @@
 import signal
 import sys
 import threading
+import time
 from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
 from django.utils import timezone
 
 from pipelines.commands import RefusingCommand
 from pipelines.refusal import Refusal
+
+LOOK_EVERY = 5.0  # seconds between looks for a cluster that hangs
 
 
 class Command(RefusingCommand):
@@ -55,12 +60,25 @@ def note_project() -> None:
     one_project.note(settings.PROJECT_DIR)
 
 
+def hangs(watchdog: Any, cluster: Any) -> bool:
+    """Ask the watchdog; an absent database is no stall."""
+    from runs import clock
+
+    try:
+        return bool(watchdog.is_stalled(cluster.worker_pids(), clock.now()))
+    except DatabaseError:
+        return False
+    finally:
+        close_old_connections()
+
+
 class Loop:
     """Cluster first (before any database connection or thread exists), then the loop, then a stop bounded in time."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.stopping = threading.Event()
+        self.is_stalled = False
         self.signals = 0
 
     def run(self) -> None:
@@ -74,9 +92,10 @@ class Loop:
         scheduler.run_forever(self.stopping)
         if cluster:
             died = not cluster.is_alive()
-            cluster.stop(settings.DRAIN_SECONDS if self.signals < 2 else 0)
-            if died:
-                sys.stderr.write("error: the worker cluster ended unexpectedly\n")
+            cluster.stop(settings.DRAIN_SECONDS if self.signals < 2 and not self.is_stalled else 0)
+            if died or self.is_stalled:
+                what = "left ready work for a minute" if self.is_stalled else "ended unexpectedly"
+                sys.stderr.write(f"error: the worker cluster {what}\n")
                 sys.exit(1)
 
     def start_cluster(self) -> Any:
@@ -90,9 +109,15 @@ class Loop:
         return cluster
 
     def watch(self, cluster: Any) -> None:
-        """End this process when the cluster has died: whoever supervises us starts both again."""
+        """End this process when the cluster has died or hangs: whoever supervises us starts both again."""
+        from runs.watchdog import Watchdog
+
+        watchdog, look_at = Watchdog(), time.monotonic() + LOOK_EVERY
         while not self.stopping.wait(1.0):
-            if not cluster.is_alive():
+            if time.monotonic() >= look_at:
+                look_at = time.monotonic() + LOOK_EVERY
+                self.is_stalled = hangs(watchdog, cluster)
+            if self.is_stalled or not cluster.is_alive():
                 self.stopping.set()
 
     def on_signal(self, *_: object) -> None:
