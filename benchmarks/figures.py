@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.cancelling import c1, c1_deaf
 from benchmarks.tree import Tree
 
 Row = tuple[str, str, str]  # what, measured, limit
@@ -180,4 +181,6 @@ FIGURES: dict[str, Any] = {
     "W6": w6,
     "B1": b1,
     "B2": b2,
+    "C1": c1,
+    "C1_deaf": c1_deaf,
 }

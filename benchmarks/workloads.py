@@ -25,11 +25,28 @@ ITEMS = """
 def items(*args, **kwargs):
     return [list(range(kwargs["count"]))]
 """
+SLEEPER = """
+import os, signal, subprocess, time
+
+
+@data_loader
+def block(*args, **kwargs):
+    {deaf}
+    away = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    beside = subprocess.Popen(["sleep", "300"])
+    for pid in (os.getpid(), away.pid, beside.pid):
+        fd = os.open(os.environ["BENCH_EVENTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        os.write(fd, f"{{kwargs['pipeline_run_id']}} {{pid}} 0 0 {{pid}}\\n".encode())
+        os.close(fd)
+    while True:
+        time.sleep(1)
+"""
+DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 DAILY = 1000
 
 
 def write_project(root: Path) -> None:
-    """Write the pipelines: chain40, chain40_one (in one process), fan100, dynamic, burst3, single, minutely, idle."""
+    """Write chain40, chain40_one (in one process), fan100, dynamic, burst3, single, minutely, idle, sleeping and deaf."""
     root.mkdir(parents=True)
     (root / "metadata.yaml").write_text("project_type: standalone\n")
     (root / "data_loaders").mkdir()
@@ -45,6 +62,7 @@ def write_project(root: Path) -> None:
     write_pipeline(root, "minutely", chain40[:1])
     write_pipeline(root, "idle", chain40[:1])
     (root / "pipelines" / "minutely" / "triggers.yaml").write_text(trigger("every_minute", "* * * * *"))
+    write_sleepers(root)
     daily = "".join(entry(f"daily_{n}", f"{n % 60} {n % 7} * * *") for n in range(DAILY))
     (root / "pipelines" / "idle" / "triggers.yaml").write_text("triggers:\n" + daily)
 
@@ -63,6 +81,13 @@ def write_pipeline(
     folder = root / "pipelines" / uuid
     folder.mkdir(parents=True)
     (folder / "metadata.yaml").write_text("".join(lines))
+
+
+def write_sleepers(root: Path) -> None:
+    """Write `sleeping` and `deaf` (to SIGTERM): a block, a child of it, and one in a session of its own."""
+    for name, deaf in (("sleeping", "pass"), ("deaf", DEAF)):
+        write_pipeline(root, name, [(name, [])])
+        (root / "data_loaders" / f"{name}.py").write_text(SLEEPER.format(deaf=deaf))
 
 
 def trigger(name: str, interval: str) -> str:

@@ -22,7 +22,7 @@ from executors.answers import Answers
 from executors.base import Failure, Host, Later, Outcome, Stop, Verdict, Work
 from executors.channel import ChannelClosed, Reader, send
 
-CHECK_SECONDS = 0.5  # how often the host is asked whether to stop
+CHECK_SECONDS = 0.25  # how often the host is asked whether to stop
 READ_AT_ONCE = 1 << 18
 # What taking in a message may raise: users' code can reach the channel, and what it says there is not believed.
 NONSENSE = (ChannelClosed, OSError, ValueError, TypeError, LookupError, AttributeError)
@@ -264,8 +264,11 @@ class Supervision:
             until = min(moment for moment in (self.next_check, self.overdue_at, self.kill_at) if moment is not None)
             for key, _ in self.selector.select(max(0.0, until - now)):
                 self.take(key.fileobj)
-            if self.result is not None or self.exit is not None:
-                break  # it has ended before it could be told to
+            if self.exit is not None or (self.result is not None and self.stop is None):
+                break
+            if self.result is not None and self.kill_at is not None:
+                self.kill_at = None  # its function has ended, what it started goes with its process
+                self.server.say({"kill": self.child.pid})
             now = time.monotonic()
             if now >= self.next_check:
                 self.next_check = now + CHECK_SECONDS

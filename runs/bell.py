@@ -24,7 +24,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 logger = logging.getLogger(__name__)
-Topic = Literal["queue", "timers", "live"]
+Topic = Literal["queue", "timers", "live", "stops"]
 MESSAGES_AT_ONCE = 1000
 SUBSCRIBE_SECONDS = 2.0
 AWAY = "Redis does not answer, polling instead: %s"

@@ -145,3 +145,4 @@ def stop(callback: BlockRun, *, moment: datetime, by: str) -> None:
             raise Refusal(f"{callback.block_uuid} is {callback.status} already.", code="conflict")
         events.note(run, "callback_stopped", moment, callback.block_uuid, block_run=callback, by=by)
         events.publish_run(run.pk)
+        events.publish_stop(run.pk)

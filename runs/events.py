@@ -48,6 +48,11 @@ def publish_work() -> None:
     transaction.on_commit(lambda: bell.ring("queue"))
 
 
+def publish_stop(run_id: int) -> None:
+    """Tell workers, after the commit, that something of the run that may be at work was stopped."""
+    transaction.on_commit(lambda: bell.ring("stops", str(run_id)))
+
+
 def publish_timer() -> None:
     """Tell schedulers, after the commit, that a timer was set that may be nearer than the next they know of."""
     transaction.on_commit(lambda: bell.ring("timers"))

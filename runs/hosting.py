@@ -14,6 +14,7 @@ from runs import asking, events, workers
 from runs.logs import Writer
 from runs.models import BlockRun, Worker
 from runs.states import BlockStatus
+from runs.stop_ear import StopEar
 
 FLUSH_SECONDS = 0.1
 LOOK_SECONDS = 1.0
@@ -43,9 +44,11 @@ class BlockHost:
         clock: Callable[[], datetime],
         draining: Callable[[], bool],
         room: WaitingRoom,
+        ear: StopEar | None = None,
     ) -> None:
         self.block_run, self.worker, self.log = block_run, worker, log
         self.clock, self.draining, self.room = clock, draining, room
+        self.ear = ear
         self.flushed_at = 0.0
         self.looked_at = time.monotonic()
         self.renewed_at = self.looked_at - (clock() - worker.seen_at).total_seconds()
@@ -79,7 +82,7 @@ class BlockHost:
     def should_stop(self) -> Stop | None:
         self.flush()
         now = time.monotonic()
-        if now - self.looked_at >= LOOK_SECONDS:
+        if now - self.looked_at >= LOOK_SECONDS or self.is_called():
             self.looked_at = now
             try:
                 return self.look(now)
@@ -88,6 +91,10 @@ class BlockHost:
                 if now - self.renewed_at > settings.SELF_FENCE_SECONDS:
                     return Stop.FENCED  # somebody else may have it by now
         return Stop.HAND_BACK if self.draining() else None
+
+    def is_called(self) -> bool:
+        """Tell whether a ring says that something of the run was stopped."""
+        return self.ear is not None and str(self.block_run.pipeline_run_id) in self.ear.heard()
 
     def look(self, now: float) -> Stop | None:
         if now - self.renewed_at >= settings.HEARTBEAT_SECONDS:

@@ -199,6 +199,7 @@ def follow(run: PipelineRun, row: BlockRun, moment: datetime) -> None:
     if run.status == RunStatus.RUNNING:
         go_on(run, moment)
     events.publish_run(run.pk)
+    events.publish_stop(run.pk)  # it may have been at work
 
 
 def changed(row: BlockRun) -> Refusal:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q
 
-from runs import callbacks
+from runs import callbacks, events
 from runs.expanding import expand
 from runs.models import BlockRun, PipelineRun, Role
 from runs.readiness import Node, settle, verdict
@@ -162,7 +162,9 @@ def end_blocks(run: PipelineRun, moment: datetime, reason: str) -> None:
     # In the order in which block runs move on, some without the run's lock: none slips past from one to the next.
     for status in (BlockStatus.INITIAL, BlockStatus.WAITING, BlockStatus.QUEUED, BlockStatus.RUNNING):
         unfinished = run.block_runs.of_graph().exclude(pk__in=failed_groups)
-        unfinished.move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason[:500])
+        moved = unfinished.move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason[:500])
+    if moved:  # they were at work
+        events.publish_stop(run.pk)
     for pk in failed_groups:
         group = run.block_runs.filter(pk=pk)
         group.move_to(BlockStatus.WAITING, BlockStatus.FAILED, completed_at=moment, reason=ended_as(run, pk))

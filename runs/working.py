@@ -18,6 +18,7 @@ from runs.masking import mask_outcome, maskable
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
 from runs.parking import Parking, Task
 from runs.persisting import persist
+from runs.stop_ear import StopEar
 
 logger = logging.getLogger(__name__)
 HOPS = 8  # blocks of one run in a row before other runs have their turn
@@ -33,6 +34,7 @@ class WorkerProcess:
         self.clock, self.stopping, self.draining = clock, stopping, draining
         self.executors: dict[str, Executor] = {}
         self.parking = Parking(clock, stopping, draining)
+        self.ear = StopEar()
         self.row: Worker | None = None
         self.known_run: PipelineRun | None = None
         self.known_outputs: dict[str, list[Any]] = {}  # of its blocks that this worker has just done
@@ -104,7 +106,7 @@ class WorkerProcess:
         secrets = maskable(work.job["secrets"])
         log = logs.Writer(logs.path(run.pk, block_run.pk, block_run.attempt), self.clock, secrets)
         task = Task(block_run, log, secrets)
-        host = BlockHost(block_run, worker, log, self.clock, self.draining, self.parking)
+        host = BlockHost(block_run, worker, log, self.clock, self.draining, self.parking, self.ear)
         try:
             outcome = self.executor(block_run.executor).launch(work, host)
         except ForkServerGone:
@@ -187,6 +189,7 @@ class WorkerProcess:
         self.parking.close()
         for executor in self.executors.values():
             executor.close()
+        self.ear.close()
         if self.row is not None:
             workers.retire(self.row, self.clock())
 

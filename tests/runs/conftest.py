@@ -19,8 +19,10 @@ def executor() -> Iterator[LocalExecutor]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, settings: Any, executor: LocalExecutor) -> Place:
+def place(tmp_path: Path, settings: Any, executor: LocalExecutor) -> Iterator[Place]:
     settings.PROJECT_DIR = write_project(tmp_path / "project")
     settings.LOGS_URL = str(tmp_path / "logs")
     settings.VARIABLES_URL = str(tmp_path / "variables")
-    return Place(settings.PROJECT_DIR, executor)
+    made = Place(settings.PROJECT_DIR, executor)
+    yield made
+    made.close()

@@ -23,12 +23,18 @@ class Place:
         self.folder, self.executor = folder, executor
         self.told_to_stop = False
         self.at_each_look: Callable[[], Any] = lambda: False
+        self.hired: list[WorkerProcess] = []
         self.worker = self.hire()
 
     def hire(self) -> WorkerProcess:
         made = WorkerProcess(timezone.now, lambda: self.told_to_stop, lambda: bool(self.at_each_look()))
         made.executors["local_python"] = self.executor
+        self.hired.append(made)
         return made
+
+    def close(self) -> None:
+        for worker in self.hired:
+            worker.ear.close()
 
     def write(self, uuid: str, settings: str, **blocks: str) -> str:
         """Write a pipeline; each block is its code, and named for its function: load, double, …"""
