@@ -46,7 +46,7 @@ DAILY = 1000
 
 
 def write_project(root: Path) -> None:
-    """Write chain40, chain40_one (in one process), fan100, dynamic, burst3, single, minutely, idle, sleeping and deaf."""
+    """Write chain40, chain40_one (in one process), fan100, dynamic, burst3, single, minutely, idle, sleeping, deaf."""
     root.mkdir(parents=True)
     (root / "metadata.yaml").write_text("project_type: standalone\n")
     (root / "data_loaders").mkdir()
