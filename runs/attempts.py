@@ -22,7 +22,7 @@ def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: date
             fields: dict[str, Any] = (
                 {"fanout": outcome.result.get("fanout") or {}} if block_run.config.get("dynamic") else {}
             )
-            metrics.update(outcome.result.get("received") or {})
+            metrics.update(received(outcome.result))
             return block_run.move_to(BlockStatus.COMPLETED, output=output, error={}, reason="", **ended, **fields)
         case Verdict.NOT_YET:
             return poke_later(run, block_run, metrics, moment)
@@ -37,6 +37,13 @@ def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: date
             return False
         case _:
             return fail_or_retry(run, block_run, outcome, metrics, moment)
+
+
+def received(result: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many rows and bytes the block says it was given; a process may say anything."""
+    said = result.get("received")
+    known = said if isinstance(said, Mapping) else {}
+    return {name: known[name] for name in ("rows_in", "bytes_in") if isinstance(known.get(name), int)}
 
 
 def hand_back(run: PipelineRun, block_run: BlockRun, metrics: dict[str, Any], moment: datetime) -> bool:

@@ -396,6 +396,24 @@ def test_what_a_failure_is_called_decides_whether_it_is_tried_again(
     assert (row.status, "not tried again: " in row.reason) == (status, status == "failed")
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"rows_in": 3, "bytes_in": 90}, {"rows_in": 3, "bytes_in": 90}),
+        ({"rows_in": "many", "peak_memory_bytes": 1}, {}),
+        (5, {}),
+        (None, {}),
+    ],
+)
+def test_what_a_block_received_is_in_its_metrics(said: Any, kept: dict[str, int], now: datetime) -> None:
+    run = start(make_pipeline(blocks=[block("a")]), now)
+    outcome = Outcome(verdict=Verdict.COMPLETED, result={"outputs": [], "received": said})
+
+    lifecycle.finish_block(claim(run, "a", make_owner(now), now), outcome, moment=now)
+
+    assert run.block_runs.get().metrics == kept
+
+
 def test_why_a_condition_kept_a_block_from_running_is_kept(now: datetime) -> None:
     run = start(make_pipeline(blocks=[block("a")]), now)
     outcome = Outcome(verdict=Verdict.CONDITION_FAILED, result={"reason": "condition sunny is false"})
