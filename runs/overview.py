@@ -44,7 +44,11 @@ def newest_ids(owners: QuerySet[Any], link: str, count: int, **only: Any) -> dic
 def progress(runs: Iterable[PipelineRun]) -> dict[int, Counter[str]]:
     """Return for each run (by id) how many of its block runs are in which state. One query."""
     found: dict[int, Counter[str]] = {run.pk: Counter() for run in runs}
-    counts = BlockRun.objects.of_graph().filter(pipeline_run__in=list(found)).values_list("pipeline_run", "status")
+    counts = (
+        BlockRun.objects.of_graph()
+        .filter(pipeline_run__in=list(found), members_total=None)
+        .values_list("pipeline_run", "status")
+    )
     for run_id, status, count in counts.annotate(Count("id")).order_by():
         found[run_id][status] = count
     return found

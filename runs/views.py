@@ -18,7 +18,8 @@ from runs import callbacks, lifecycle, logs, overview, repeating, streams
 from runs.figures import figures, log_is_gone
 from runs.forms import RunFilter
 from runs.history import all_attempts
-from runs.models import BlockRun, PipelineRun
+from runs.models import BlockRun, PipelineRun, Role
+from runs.shown_members import Members
 from runs.states import BlockStatus, RunStatus
 from runs.why import why
 
@@ -47,9 +48,11 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, run_id: int) -> HttpResponse:
     run = find_run(run_id)
-    block_runs = list(run.block_runs.for_page()[: MOST_BLOCKS + 1])
+    block_runs = list(run.block_runs.for_page().exclude(role=Role.MEMBER).defer("config", "fanout")[: MOST_BLOCKS + 1])
+    members = Members(run, block_runs)
     called = list(run.block_runs.called_for_page()[:MOST_CALLBACKS]) if run.callbacks else []
-    chosen = chosen_block(block_runs, request.GET.get("block"), called)
+    asked = request.GET.get("block")
+    chosen = members.named(asked) or chosen_block(block_runs, asked, called)
     now = timezone.now()
     context = {
         "run": run,
@@ -58,11 +61,13 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "callbacks": called,
         "drawing": draw(run.version.graph["blocks"]),
         "states": streams.states_of(run, block_runs),
-        "tally": tally(block_runs),
+        "counts": members.counts,
+        "members": members.shown(chosen, request.GET),
+        "tally": members.tally(block_runs),
         "events": list(run.events.select_related("block_run").defer(*WIDE_OF_EVENT).order_by("-id")[:MOST_EVENTS]),
         "variables": variables_of(run),
         "chosen": chosen,
-        "chosen_uuid": chosen.block_uuid if chosen else "",
+        "chosen_uuid": drawn_as(chosen),
         "why": None if run.is_finished else why(run, now),
         "stream": streams.shown(chosen) if chosen else None,
         "log": log_of(chosen, request.GET.get("attempt")) if chosen else None,
@@ -176,11 +181,6 @@ def with_spans(run: PipelineRun, block_runs: Sequence[BlockRun], now: datetime) 
     return rows
 
 
-def tally(block_runs: Sequence[BlockRun]) -> dict[str, int]:
-    statuses = [block_run.status for block_run in block_runs]
-    return {status: statuses.count(status) for status in dict.fromkeys(statuses)}
-
-
 LOOK_AT_FIRST = (BlockStatus.FAILED, BlockStatus.RUNNING, BlockStatus.WAITING, BlockStatus.QUEUED)
 
 
@@ -195,6 +195,13 @@ def chosen_block(block_runs: Sequence[BlockRun], uuid: str | None, called: Seque
                 return block_run
     first = next(iter(block_runs), None)
     return next((block_run for block_run in reversed(block_runs) if block_run.is_finished), first)
+
+
+def drawn_as(chosen: BlockRun | None) -> str:
+    """Return the block of the drawing that the chosen block run belongs to."""
+    if chosen is None:
+        return ""
+    return chosen.parent.block_uuid if chosen.role == Role.MEMBER and chosen.parent else chosen.block_uuid
 
 
 def log_of(block_run: BlockRun, wanted: str | None) -> dict[str, Any]:

@@ -171,11 +171,15 @@ def graph(
     link: str = "#block-",
     current: str = "",
     swap: bool = False,
+    counts: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Draw a pipeline. `states`: block uuid → state; a block's link is `link` and its uuid."""
+    """Draw a pipeline. `states`: block uuid → state; `counts`: how far one that runs many times is; links are `link`
+    and the block's uuid.
+    """
     return {
         "drawing": drawing,
         "states": states or {},
+        "counts": counts or {},
         "link": link,
         "current": current,
         "swap": swap,
