@@ -215,6 +215,30 @@ def test_ctrl_c_cancels_the_run_and_ends_its_processes(shell: Shell) -> None:
 
 
 @processes
+def test_callbacks_are_waited_for_and_heard(shell: Shell) -> None:
+    ended = shell.run("called_back", "--var", "seconds=0.0")
+
+    assert ended.returncode == 0
+    lines = ended.stdout.splitlines()
+    assert "tell@numbers | told of success" in lines
+    assert "tell@sleeps | told of success" in lines
+    assert any(line.startswith("tell@sleeps: completed") for line in lines)
+
+
+@processes
+def test_ctrl_c_has_the_cancelled_callback_called(shell: Shell, tmp_path: Path) -> None:
+    process = shell.begin("called_back", "--var", f"file={tmp_path / 'told'}")
+    wait_for_line(process, "sleeps | asleep")
+
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 3
+    assert "tell@sleeps | told of cancelled" in out
+    assert "sleeps cancelled None None" in (tmp_path / "told").read_text()
+
+
+@processes
 def test_a_second_ctrl_c_does_not_wait(shell: Shell, tmp_path: Path) -> None:
     deaf = "import signal, time\n@custom\ndef nap():\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     deaf += "    print('asleep', flush=True)\n    time.sleep(60)\n"
