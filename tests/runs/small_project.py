@@ -34,17 +34,15 @@ BLOCKS = {
     ),
     "parent": "import os\n@custom\ndef parent(**_):\n    print(os.getppid())",
     "tell": (
-        "from pathlib import Path\n"
-        "def tell(outcome, file, parent, error, parent_block_data):\n"
-        "    with open(file, 'a') as out:\n"
-        "        out.write(f'{parent} {outcome} {error} {parent_block_data}\\n')\n"
+        "import time\n"
+        "def tell(outcome, data, kwargs):\n"
+        "    with open(kwargs.get('file', '/dev/null'), 'a') as out:\n"
+        "        out.write(f\"{kwargs['parent_block_uuid']} {outcome} {kwargs['__error']} {data}\\n\")\n"
         "    print('told of', outcome)\n"
-        "@callback('success')\ndef good(parent_block_data, file='/dev/null', **kwargs):\n"
-        "    tell('success', file, kwargs['parent_block_uuid'], kwargs['__error'], parent_block_data)\n"
-        "@callback('failure')\ndef bad(parent_block_data, file='/dev/null', **kwargs):\n"
-        "    tell('failure', file, kwargs['parent_block_uuid'], kwargs['__error'], parent_block_data)\n"
-        "@callback('cancelled')\ndef stopped(parent_block_data, file='/dev/null', **kwargs):\n"
-        "    tell('cancelled', file, kwargs['parent_block_uuid'], kwargs['__error'], parent_block_data)"
+        "    time.sleep(kwargs.get('pause', 0))\n"
+        "@callback('success')\ndef good(data, **kwargs):\n    tell('success', data, kwargs)\n"
+        "@callback('failure')\ndef bad(data, **kwargs):\n    tell('failure', data, kwargs)\n"
+        "@callback('cancelled')\ndef off(data, **kwargs):\n    tell('cancelled', data, kwargs)"
     ),
     "piece": "import os, time\n@custom\ndef piece(**_):\n    time.sleep(1)\n    return os.getpid()",
 }
