@@ -14,7 +14,7 @@ from django.db import close_old_connections, connections
 
 from executors.local import LocalExecutor
 from executors.supervisor import ForkServerGone
-from runs import bell, clock, jobs, workers
+from runs import bell, clock, jobs, kinship, workers
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
 from runs.persisting import persist
 from runs.working import WorkerProcess
@@ -119,6 +119,7 @@ def warm_up(process: WorkerProcess, *, is_first: bool) -> None:
 
 
 def do_what_is_queued(process: WorkerProcess, run_id: int) -> int:
-    if not persist(lambda: BlockRun.objects.queued().filter(pipeline_run=run_id).exists()):
+    """Do what is queued of the run, and of the runs that its blocks started."""
+    if not persist(lambda: BlockRun.objects.queued().filter(pipeline_run__in=kinship.family(run_id)).exists()):
         return 0
     return process.work_on_anything(PipelineRun(pk=run_id))

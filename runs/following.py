@@ -8,9 +8,9 @@ import psycopg2
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 
-from runs import bell, lifecycle, logs, recovery, workers
+from runs import bell, kinship, lifecycle, logs, recovery, workers
 from runs.crew import Crew
-from runs.models import BlockRun, PipelineRun, Role
+from runs.models import BlockRun, PipelineRun, Role, WorkerKind
 from runs.persisting import PATIENCE
 from runs.progress import Display
 from runs.states import BlockStatus
@@ -73,7 +73,7 @@ class Follower:
             self.cancel(moment)
         run.refresh_from_db(fields=["status", "attempt", "reason", "started_at", "completed_at"])
         block_runs = self.rows()
-        self.call_hands(block_runs, moment)
+        self.call_hands(moment)
         self.pass_on_lines(block_runs)
         self.display.show(run, block_runs, moment)
         return run.is_finished and not any(self.is_called(row, moment) for row in block_runs)
@@ -107,11 +107,15 @@ class Follower:
             workers.tidy_this_host(moment)
             recovery.sweep(moment)
 
-    def call_hands(self, block_runs: Sequence[BlockRun], moment: datetime) -> None:
-        """Have one more of the crew help when a block has waited and there is more to do at once than hands."""
+    def call_hands(self, moment: datetime) -> None:
+        """Have one more of the crew help when a block has waited and there is more to do at once than hands.
+
+        What blocks of the run started is theirs to do as well; a block that waits for that takes no hand.
+        """
         patience = OURS_AFTER if self.crew.is_at_work else THEIRS_AFTER
-        queued = [row.queued_at for row in block_runs if row.status == BlockStatus.QUEUED and row.queued_at]
-        running = sum(row.status == BlockStatus.RUNNING for row in block_runs)
+        rows = BlockRun.objects.filter(pipeline_run__in=kinship.family(self.run.pk))
+        queued = [at for at in rows.filter(status=BlockStatus.QUEUED).values_list("queued_at", flat=True) if at]
+        running = rows.filter(status=BlockStatus.RUNNING).exclude(worker__kind=WorkerKind.PARKED).count()
         if queued and moment - min(queued) > patience and len(queued) + running > len(self.crew):
             self.crew.add()
 
@@ -134,6 +138,10 @@ class Follower:
         while self.pass_on_lines(block_runs):
             pass
         self.display.show(self.run, block_runs, self.clock())
+        for run in (
+            PipelineRun.objects.unfinished().filter(pk__in=kinship.family(self.run.pk)).select_related("pipeline")
+        ):
+            self.display.warn(f"{run} of {run.pipeline.uuid}, which it started, is {run.status}: left to a server")
         return block_runs
 
     # --- logs

@@ -12,7 +12,7 @@ from executors import registry
 from executors.base import Executor, Failure, Outcome, Parked, Verdict, Work
 from executors.supervisor import ForkServerGone
 from pipelines.refusal import Refusal
-from runs import events, jobs, lifecycle, logs, recovery, workers
+from runs import events, jobs, kinship, lifecycle, logs, recovery, workers
 from runs.hosting import BlockHost
 from runs.masking import mask_outcome, maskable
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
@@ -58,7 +58,7 @@ class WorkerProcess:
         return self.go_on(self.claim(lambda: lifecycle.claim(block_run_id, attempt, self.worker, self.clock())))
 
     def work_on_anything(self, run: PipelineRun | None = None) -> int:
-        """Do what is queued (of one run, if given); return how many block runs were done."""
+        """Do what is queued (of one run and those it started, if given); return how many block runs were done."""
         return self.go_on(None, run)
 
     def go_on(self, block_run: BlockRun | None, only: PipelineRun | None = None) -> int:
@@ -68,7 +68,7 @@ class WorkerProcess:
             while not self.stopping():
                 if block_run is None:
                     hops, self.known_run = 0, None
-                    block_run = self.claim(lambda: lifecycle.claim_next(self.worker, self.clock(), run=only))
+                    block_run = self.claim(lambda: self.claim_next(only))
                 if block_run is None:
                     break
                 hops += 1
@@ -82,6 +82,10 @@ class WorkerProcess:
         for executor in self.executors.values():
             executor.end_session()
         return done
+
+    def claim_next(self, only: PipelineRun | None) -> BlockRun | None:
+        runs = None if only is None else kinship.family(only.pk)
+        return lifecycle.claim_next(self.worker, self.clock(), runs=runs)
 
     def claim(self, action: Callable[[], BlockRun | None]) -> BlockRun | None:
         """Claim; after trouble as another worker: the first try may have claimed what we were not told of."""

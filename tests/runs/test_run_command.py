@@ -437,3 +437,20 @@ def test_the_later_of_two_values_wins_and_is_told(capsys: pytest.CaptureFixture[
 def test_runtime_vars_must_be_an_object(text: str, words: str) -> None:
     with pytest.raises(Refusal, match=words):
         read_object(text)
+
+
+@processes
+def test_a_run_without_a_server_does_what_its_blocks_wait_for(shell: Shell) -> None:
+    (shell.project / "custom" / "waits.py").write_text(
+        "from mage_ai.orchestration.triggers.api import trigger_pipeline\n"
+        "@custom\ndef wait(**_):\n    print('child', trigger_pipeline('chain', check_status=True).status)\n"
+        "    trigger_pipeline('sleeping')\n"
+    )
+    (shell.project / "pipelines" / "waiting").mkdir()
+    (shell.project / "pipelines" / "waiting" / "metadata.yaml").write_text("blocks:\n- {uuid: waits, type: custom}\n")
+
+    ended = shell.run("waiting", "--workers", "1")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "child completed" in ended.stdout
+    assert "of sleeping, which it started, is running: left to a server" in ended.stdout + ended.stderr
