@@ -11,6 +11,7 @@ from runs.models import BlockRun, PipelineRun, PipelineRunQuerySet
 from runs.states import BlockStatus
 
 DEEPEST = 20  # runs that wait for each other in a row
+MOST_SHOWN = 50
 
 
 def check(run: PipelineRun, block_run: BlockRun) -> None:
@@ -68,6 +69,20 @@ def family(run_id: int) -> list[int]:
             break
         found += last
     return found
+
+
+def awaited_by(block_runs: Iterable[int]) -> dict[int, list[PipelineRun]]:
+    """Return the unfinished runs that block runs wait for, by the number of the block run."""
+    runs = PipelineRun.objects.unfinished().filter(parent_block_run__in=list(block_runs), is_awaited=True)
+    found: dict[int, list[PipelineRun]] = {}
+    for run in runs.select_related("pipeline").order_by("pk"):
+        found.setdefault(run.parent_block_run_id or 0, []).append(run)
+    return found
+
+
+def started_by(block_run: BlockRun) -> list[PipelineRun]:
+    """Return the runs that a block started, the newest first, MOST_SHOWN at most."""
+    return list(PipelineRun.objects.for_list().filter(parent_block_run=block_run.pk)[:MOST_SHOWN])
 
 
 def children_of(run_ids: Iterable[int]) -> PipelineRunQuerySet:

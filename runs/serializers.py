@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from pipelines.serializers import Instant, JSONObject, StrictSerializer, Text
-from runs import metrics
+from runs import kinship, metrics
 from runs.models import BlockRun, Origin, PipelineRun
 from runs.overview import members_of
 from runs.states import BlockStatus, RunStatus
@@ -42,6 +42,7 @@ class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
             "completed_at",
             "duration",
             "is_kept",
+            "parent_block_run_id",
         ]
         read_only_fields = fields
 
@@ -52,6 +53,7 @@ class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
     origin = serializers.ChoiceField(choices=Origin.choices, read_only=True)
     executor_type = serializers.CharField(source="executor", read_only=True)
     variables = JSONObject(read_only=True)
+    parent_block_run_id = serializers.IntegerField(read_only=True, allow_null=True)
     duration = serializers.SerializerMethodField()
 
     def get_duration(self, run: PipelineRun) -> float | None:
@@ -133,11 +135,17 @@ class BlockRunDetailSerializer(BlockRunSerializer):
 
     class Meta(BlockRunSerializer.Meta):
         figures = ["metrics", "heartbeat_at", "retries", "losses", "pokes"]
-        fields = [*BlockRunSerializer.Meta.fields, "traceback", *figures]
+        fields = [*BlockRunSerializer.Meta.fields, "traceback", *figures, "children"]
         read_only_fields = fields
 
     traceback = serializers.CharField(source="error.traceback", default="", read_only=True)
     metrics = serializers.SerializerMethodField()
+    children = serializers.SerializerMethodField()
+
+    @extend_schema_field(PipelineRunSerializer(many=True))
+    def get_children(self, block_run: BlockRun) -> list[Any]:
+        """The runs that it started, the newest first, at most 50."""
+        return list(PipelineRunSerializer(kinship.started_by(block_run), many=True).data)
 
     @extend_schema_field(OpenApiTypes.OBJECT)
     def get_metrics(self, block_run: BlockRun) -> dict[str, Any]:
@@ -176,6 +184,8 @@ class PipelineRunDetailSerializer(PipelineRunSerializer):
     class Meta(PipelineRunSerializer.Meta):
         fields = [
             *PipelineRunSerializer.Meta.fields,
+            "parent_pipeline_run_id",
+            "is_awaited",
             "interval_end",
             "variable_origins",
             "event_variables",
@@ -190,12 +200,20 @@ class PipelineRunDetailSerializer(PipelineRunSerializer):
         ]
         read_only_fields = fields
 
+    parent_pipeline_run_id = serializers.SerializerMethodField()
+    is_awaited = serializers.BooleanField(read_only=True)
     variable_origins = serializers.SerializerMethodField()
     event_variables = JSONObject(source="event", read_only=True)
     version = serializers.CharField(source="version.content_hash", read_only=True)
     metrics = serializers.SerializerMethodField()
     block_runs = BlockRunSerializer(many=True, read_only=True)
     callbacks = serializers.SerializerMethodField()
+
+    def get_parent_pipeline_run_id(self, run: PipelineRun) -> int | None:
+        """The run one of whose blocks started this one."""
+        if run.parent_block_run_id is None:
+            return None
+        return BlockRun.objects.values_list("pipeline_run_id", flat=True).get(pk=run.parent_block_run_id)
 
     @extend_schema_field(BlockRunSerializer(many=True))
     def get_callbacks(self, run: PipelineRun) -> list[Any]:

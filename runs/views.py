@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import callbacks, lifecycle, logs, overview, repeating, streams
+from runs import callbacks, kinship, lifecycle, logs, overview, repeating, streams
 from runs.figures import figures, log_is_gone
 from runs.forms import RunFilter
 from runs.history import all_attempts
@@ -70,6 +70,7 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "chosen_uuid": drawn_as(chosen),
         "why": None if run.is_finished else why(run, now),
         "stream": streams.shown(chosen) if chosen else None,
+        "children": kinship.started_by(chosen) if chosen else [],
         "log": log_of(chosen, request.GET.get("attempt")) if chosen else None,
         "attempts": all_attempts(chosen, run.attempt)[::-1] if chosen and chosen.attempt > 1 else [],
         **figures(run, chosen),

@@ -1,12 +1,13 @@
 """Why a running run does not come along: for each of its unfinished blocks, what it does or waits for."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from django.db.models import Q
 
-from runs import admission, pools
-from runs.explanations import Check, Explanation, at, block_link, counted, listed
+from runs import admission, kinship, pools
+from runs.explanations import Check, Explanation, at, block_link, counted, listed, run_link
 from runs.models import BlockRun, PipelineRun
 from runs.presence import ago, scheduler_check, worker_check
 from runs.states import BlockStatus
@@ -25,7 +26,11 @@ def why_running(run: PipelineRun, moment: datetime) -> Explanation:
     )
     workers, scheduler = worker_check(moment), scheduler_check(moment)
     place = place_in_queue(unfinished)
-    blocks = [check_of(row, rows, run, moment, place) for row in unfinished[:MOST_BLOCKS]]
+    awaited = kinship.awaited_by(row.pk for row in unfinished if row.status == BlockStatus.RUNNING)
+    blocks = [
+        waits_for(awaited[row.pk], row, moment) if row.pk in awaited else check_of(row, rows, run, moment, place)
+        for row in unfinished[:MOST_BLOCKS]
+    ]
     by_name = dict(zip((row.block_uuid for row in unfinished), blocks, strict=False))
     summary = summary_of(unfinished, by_name, workers, scheduler, moment)
     is_running = any(check.passed for check in blocks)
@@ -89,6 +94,14 @@ def running(name: str, row: BlockRun, moment: datetime) -> Check:
     since = f" for {ago(moment - row.started_at)}" if row.started_at else ""
     tries = f", attempt {row.attempt}" if row.attempt > 1 else ""
     return Check(name=name, passed=True, detail=f"It has been at work{since}{worker}{tries}.")
+
+
+def waits_for(runs: Sequence[PipelineRun], row: BlockRun, moment: datetime) -> Check:
+    """It has started runs, and goes on when they are finished."""
+    check = running(f"block {row.block_uuid}", row, moment)
+    said = listed([f"run {run.pk} of {run.pipeline.uuid} ({run.status})" for run in runs])
+    blockers = tuple(run_link(run.pk) for run in runs[:5])
+    return replace(check, detail=f"{check.detail} It waits for {said}.", blockers=blockers)
 
 
 def is_lost(row: BlockRun, moment: datetime) -> bool:
