@@ -26,12 +26,14 @@ from django.utils import timezone
 
 from executors.base import Outcome
 from orchestrator_site import tokens
-from pipelines import catalog
+from pipelines import catalog, variables
 from pipelines.models import Pipeline
 from runs import bell, events, lifecycle, logs, recovery, repeating, workers
 from runs.lifecycle import create_run
 from runs.models import BlockRun, Event, Origin, PipelineRun, Worker, WorkerKind
+from runs.planning import RunSettings
 from runs.states import BLOCK_FINISHED, RUN_FINISHED
+from runs.working import WorkerProcess
 from tests.factories import make_pipeline, make_user
 from tests.runs.outcomes import COMPLETED, FAILED, HANDED_BACK, NOT_YET
 
@@ -81,11 +83,11 @@ def start(uuid: str, **fields: Any) -> PipelineRun:
     return create_run(Pipeline.objects.get(uuid=uuid), moment=timezone.now(), **fields)
 
 
-def start_from_disk(uuid: str, **variables: Any) -> int:
+def start_from_disk(uuid: str, *, may_fail: bool = False, **variables: Any) -> int:
     """Start a run of the project on disk; return its number."""
     catalog.refresh(settings.PROJECT_DIR)
-    moment = timezone.now()
-    return create_run(catalog.find(uuid), moment=moment, origin=Origin.MANUAL, variables=variables).pk
+    given = {"variables": variables, "settings": RunSettings(allow_blocks_to_fail=may_fail)}
+    return create_run(catalog.find(uuid), moment=timezone.now(), origin=Origin.MANUAL, **given).pk
 
 
 def claim(pk: int) -> BlockRun:
@@ -371,3 +373,24 @@ def end_other_sessions() -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+def work_until_finished(run_id: int) -> int:
+    """Be a worker until the run is finished; return how many block runs were done."""
+    process, done, until = WorkerProcess(timezone.now, lambda: False, lambda: False), 0, time.monotonic() + 120
+    try:
+        while PipelineRun.objects.filter(pk=run_id).exclude(status__in=RUN_FINISHED).exists():
+            assert time.monotonic() < until, "it takes too long"
+            done += process.work_on_anything()
+            time.sleep(0.02)
+    finally:
+        process.close()
+    return done
+
+
+def what_became_of(run_id: int) -> list[Any]:
+    """Say of each block run of a run how it ended and what it returned, and how the run ended."""
+    rows = list(BlockRun.objects.filter(pipeline_run=run_id))
+    completed = [row for row in rows if row.status == "completed" and row.members_total is None]
+    returned = {row.block_uuid: variables.load_output(row.output) for row in completed if row.output}
+    return [{row.block_uuid: row.status for row in rows}, returned, PipelineRun.objects.get(pk=run_id).status]

@@ -55,6 +55,7 @@ class Reference:
     parts: dict[str, Part] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.known: dict[str, tuple[str, ...]] = {}
         self.parts = {plan.uuid: Part(plan.uuid, plan.upstream, plan) for plan in self.plans.values()}
         self.settle()
 
@@ -62,13 +63,16 @@ class Reference:
 
     def dimensions(self, uuid: str) -> tuple[str, ...]:
         """The dynamic blocks over whose items a block is run, outermost first."""
+        if uuid in self.known:
+            return self.known[uuid]
         found: list[str] = []
         for parent in self.plans[uuid].upstream:
             plan = self.plans[parent]
             handed_on = () if plan.reduce else self.dimensions(parent)
             own = (parent,) if plan.dynamic else ()
             found += [each for each in (*handed_on, *own) if each not in found]
-        return tuple(found)
+        self.known[uuid] = tuple(found)
+        return self.known[uuid]
 
     def is_fanned(self, uuid: str) -> bool:
         return bool(self.dimensions(uuid))
