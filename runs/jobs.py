@@ -193,7 +193,7 @@ def output_folder(run_id: int) -> str:
 
 def output_name(block_uuid: str) -> str:
     """Return the name of a block's folder in it; there, each attempt has one."""
-    name = block_uuid.replace("~", "~~").replace(":", "~-").replace("/", "__")  # "a:b" is one of the many of a
+    name = block_uuid.replace("~", "~~").replace(":", "~-").replace("/", "~_")  # each name its own
     if len(name) > 100:
         name = name[:80] + hashlib.sha256(name.encode()).hexdigest()[:16]
     return name

@@ -78,3 +78,8 @@ def test_what_a_members_code_is_told_about_itself(now: datetime) -> None:
     work = jobs.work_for(run.block_runs.get(block_uuid="child:north"), jobs.runs().get(pk=run.pk))
 
     assert work.job["block"]["uuid"] == "child:north"
+
+
+def test_no_two_blocks_write_their_outputs_to_one_folder() -> None:
+    names = ["a/b", "a__b", "a~_b", "a:b", "a~-b", "a~b", "a~~b", "a_b"]
+    assert len({jobs.output_name(name) for name in names}) == len(names)
