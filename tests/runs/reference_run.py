@@ -141,8 +141,7 @@ class Reference:
             return False
         if any(part.plan.rule not in ("all_success", "none_failed") for part in left):
             return False
-        for part in left:
-            part.status = "cancelled"
+        self.cut_off()
         return True
 
     def end(self) -> bool:
@@ -200,10 +199,14 @@ class Reference:
                 part.status = "queued"
 
     def cancel(self) -> None:
-        for part in self.parts.values():
-            if part.is_open:
-                part.status = "cancelled"
+        self.cut_off()
         self.status = "cancelled"
+
+    def cut_off(self) -> None:
+        """End what is open; a block one of whose members has failed has failed itself."""
+        for part in [part for part in self.parts.values() if part.is_open]:
+            members = [self.parts[uuid].status for uuid in part.members or ()]
+            part.status = "failed" if "failed" in members else "cancelled"
 
 
 def ruled(rule: str, states: Sequence[str]) -> str | None:

@@ -1,5 +1,7 @@
 """The state machine of runs against a plain model: random graphs, and everything that can happen, in any order."""
 
+from copy import copy
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -36,16 +38,20 @@ LEASE = timedelta(seconds=site.LEASE_SECONDS)
 
 @st.composite
 def graphs(draw: st.DrawFn) -> list[Plan]:
-    size = draw(st.integers(1, len(NAMES)))
-    return [
-        Plan(
-            NAMES[number],
+    plans: dict[str, Plan] = {}
+    for number in range(draw(st.integers(1, len(NAMES)))):
+        name = NAMES[number]
+        plans[name] = Plan(
+            name,
             tuple(NAMES[other] for other in range(number) if draw(st.integers(0, 2)) == 0),
             rule=draw(st.sampled_from(RULES)),
             retries=draw(st.sampled_from([0, 0, 1])),
         )
-        for number in range(size)
-    ]
+        deep = len(Reference(plans).dimensions(name))
+        is_dynamic = deep < 2 and draw(st.integers(0, 4)) == 0
+        reduces = not is_dynamic and deep > 0 and draw(st.booleans())
+        plans[name] = replace(plans[name], dynamic=is_dynamic, reduce=reduces)
+    return list(plans.values())
 
 
 def block_of(plan: Plan) -> Block:
@@ -160,7 +166,7 @@ class RunMachine(RuleBasedStateMachine):
     def a_lost_worker_wakes_up(self, data: st.DataObject, outcome: Outcome) -> None:
         """What it says is not written: the comparison after this step shows that nothing changed."""
         block_run = data.draw(st.sampled_from(self.stale))
-        assert lifecycle.finish_block(copy_of(block_run), outcome, moment=self.now) is None
+        assert lifecycle.finish_block(copy(block_run), outcome, moment=self.now) is None
 
     @rule()
     def somebody_cancels(self) -> None:
@@ -231,12 +237,6 @@ class RunMachine(RuleBasedStateMachine):
 def completed(items: int) -> Outcome:
     fanout: dict[str, Any] = {"count": items, "names": None, "chunks": [{"url": "", "type": "json", "count": items}]}
     return Outcome(verdict=Verdict.COMPLETED, result={"outputs": [{"name": "output_0"}], "fanout": fanout})
-
-
-def copy_of(block_run: BlockRun) -> BlockRun:
-    from copy import copy
-
-    return copy(block_run)
 
 
 def test_every_run_goes_as_the_model_says_and_comes_to_an_end(now: datetime) -> None:
