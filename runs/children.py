@@ -99,7 +99,9 @@ def as_dict(run: PipelineRun) -> dict[str, Any]:
 
 def failure_of(run: PipelineRun) -> str:
     """Return why the run failed, with the first error of its blocks."""
-    failed = run.block_runs.filter(status="failed").order_by("completed_at").only("block_uuid", "error").first()
+    failed = (
+        run.block_runs.of_graph().filter(status="failed").order_by("completed_at").only("block_uuid", "error").first()
+    )
     if failed is None or not failed.error:
         return run.reason
     return f"{failed.block_uuid}: {failed.error.get('type', '')}: {failed.error.get('message', '')}"[:1000]

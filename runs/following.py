@@ -121,7 +121,7 @@ class Follower:
 
     def cancel(self, moment: datetime) -> None:
         self.is_cancelled = True
-        running = self.run.block_runs.filter(status=BlockStatus.RUNNING).count()
+        running = self.run.block_runs.of_graph().filter(status=BlockStatus.RUNNING).count()
         blocks = f"{running} block{'' if running == 1 else 's'} running"
         self.display.warn(f"stopping, {blocks}; Ctrl-C again to end everything at once")
         lifecycle.cancel(self.run, moment=moment, reason=f"cancelled by {self.user} in the terminal", by=self.user)

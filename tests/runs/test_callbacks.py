@@ -11,7 +11,7 @@ from django.conf import settings
 from executors.base import Failure, Outcome, Verdict
 from pipelines.graph import Block
 from pipelines.refusal import Refusal
-from runs import callbacks, lifecycle, recovery, repeating
+from runs import callbacks, lifecycle, marking, recovery, repeating
 from runs.callback_rows import AFTER_BLOCKS, fitting
 from runs.lifecycle import create_run
 from runs.models import BlockRun, Origin, PipelineRun, Role
@@ -19,6 +19,7 @@ from runs.planning import RunSettings
 from runs.states import BlockStatus, RunStatus
 from schedules.reasons import invariants
 from tests.factories import make_pipeline
+from tests.runs.fans import fan, outcomes
 from tests.runs.outcomes import COMPLETED, FAILED, NOT_YET, REFUSED, claim, drive, make_owner, statuses
 
 pytestmark = pytest.mark.django_db
@@ -510,3 +511,42 @@ def test_a_run_without_callbacks_costs_no_statement_more(
 
     with django_assert_num_queries(7):  # savepoint twice, lock, record, count down, look, take
         lifecycle.finish_block(held, COMPLETED, moment=now, next_for=worker)
+
+
+def test_each_member_of_a_dynamic_block_has_its_callback_and_the_block_as_a_whole_none(now: datetime) -> None:
+    items = Block(uuid="items", dynamic=True)
+    run = begin(now, items, called("each", "items"))
+
+    drive(run, now, outcomes({"items": fan(2), "each:1": FAILED}))
+
+    assert calls(run) == {"tell@each:0": ("success", "completed"), "tell@each:1": ("failure", "completed")}
+    assert rows(run)[0].parent == run.block_runs.get(block_uuid="each:0")
+
+
+def test_a_member_that_is_repeated_is_followed_again(now: datetime) -> None:
+    run = begin(now, Block(uuid="items", dynamic=True), called("each", "items"))
+    drive(run, now, outcomes({"items": fan(2), "each:1": FAILED}))
+
+    repeating.retry(run, moment=now)
+    drive(run, now, outcomes({}))
+
+    assert calls(run) == {"tell@each:0": ("success", "completed"), "tell@each:1": ("success", "completed")}
+    assert [row.attempt for row in rows(run)] == [1, 2]
+
+
+def test_a_block_marked_by_hand_is_followed_as_one_that_ended_so(now: datetime) -> None:
+    run = begin(now)
+    drive(run, now, lambda name: FAILED if name == "load" else COMPLETED)
+    row = run.block_runs.get(block_uuid="load")
+
+    marking.mark(row, "completed", moment=now, by="ada", reason="done by hand")
+
+    assert calls(run)["tell@load"] == ("success", "queued")
+
+
+def test_a_callback_is_not_marked_by_hand(now: datetime) -> None:
+    run = begin(now)
+    lifecycle.finish_block(claim(run, "load", make_owner(now), now), COMPLETED, moment=now)
+
+    with pytest.raises(Refusal):
+        marking.mark(rows(run)[0], "completed", moment=now, by="ada", reason="no need")
