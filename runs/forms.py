@@ -104,6 +104,9 @@ def what_came_of(run: PipelineRun) -> str:
     return f"{name} {run.reason or 'waits.'}" if run.status == RunStatus.INITIAL else f"{name} is started."
 
 
+FILTERS = ("q", "status", "pipeline", "origin", "trigger")
+
+
 class RunFilter(forms.Form):
     """The query string of the list of runs: a link is a view."""
 
@@ -139,13 +142,17 @@ class RunFilter(forms.Form):
 
     @property
     def is_used(self) -> bool:
-        return any(self.cleaned_data.get(name) for name in ("q", "status", "pipeline", "origin", "trigger"))
+        return any(self.cleaned_data.get(name) for name in FILTERS)
 
-    def chosen(self, runs: PipelineRunQuerySet) -> PipelineRunQuerySet:
-        """Narrow `runs` by what was asked; a part that is not understood is left out (its error is shown)."""
+    def used(self) -> list[tuple[str, Any]]:
+        """Return the filters that are set, for a form that hands them on."""
+        return [(name, value) for name in FILTERS if (value := self.cleaned_data.get(name))]
+
+    def chosen(self, runs: PipelineRunQuerySet, but: str = "") -> PipelineRunQuerySet:
+        """Narrow `runs` by what was asked (`but` one); a part not understood is left out (its error is shown)."""
         self.is_valid()
         for name, lookup in LOOKUPS.items():
-            if value := self.cleaned_data.get(name):
+            if name != but and (value := self.cleaned_data.get(name)):
                 runs = runs.filter(**{lookup: value})
         text = self.cleaned_data.get("q")
         return runs.matching(text) if text else runs

@@ -50,7 +50,7 @@ def mark(block_run: BlockRun, outcome: str, *, moment: datetime, by: str, reason
         set_back(run, kept_from_running(run, row), moment)
         if run.is_finished and not restart(run, moment):
             raise changed(row)
-        message = f"{row.block_uuid}, {was.replace('_', ' ')} until then, is marked {outcome} by {by}: {reason}"
+        message = f"was {was.replace('_', ' ')}, is {outcome} by {by}: {reason}"
         data = {"by": by, "reason": reason, "was": was, "outcome": outcome}
         events.note(run, "marked", moment, message, block_run=row, **data)
         follow(run, row, moment)

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_GET, require_POST
 from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import callbacks, kinship, lifecycle, logs, overview, repeating, streams
+from runs import callbacks, kinship, lifecycle, logs, overview, streams
+from runs.bulk import MOST
 from runs.figures import figures, log_is_gone
 from runs.forms import RunFilter
 from runs.history import all_attempts
@@ -40,6 +41,9 @@ def index(request: HttpRequest) -> HttpResponse:
         "runs": with_progress(found[:PAGE]),
         "older": found[PAGE - 1].pk if len(found) > PAGE else None,
         "before": form.cleaned_data.get("before"),
+        "matching": matching(form),
+        "used": form.used(),
+        "choose": True,
         "now": timezone.now(),
     }
     return render(request, "runs/_rows_live.html" if is_refresh(request) else "runs/list.html", context)
@@ -75,7 +79,9 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "attempts": all_attempts(chosen, run.attempt)[::-1] if chosen and chosen.attempt > 1 else [],
         **figures(run, chosen),
         "can_cancel": not run.is_finished,
-        "can_retry": run.status in (RunStatus.FAILED, RunStatus.CANCELLED),
+        "can_retry": run.is_finished,
+        "retried": [row.block_uuid for row in block_runs[:MOST_BLOCKS]],
+        "what": "whole" if run.status == RunStatus.COMPLETED else "incomplete",
         "now": now,
     }
     return render(request, "runs/_detail_live.html" if is_refresh(request) else "runs/detail.html", context)
@@ -88,24 +94,6 @@ def cancel(request: HttpRequest, run_id: int) -> HttpResponse:
         messages.success(request, f"Run {run_id} is cancelled.")
     else:
         messages.warning(request, f"Run {run_id} was finished already: {find_run(run_id).status}.")
-    return redirect("runs:detail", run_id)
-
-
-@require_POST
-def retry(request: HttpRequest, run_id: int) -> HttpResponse:
-    """Run the incomplete blocks again; with `from_block`, that block and all after it."""
-    run, from_block = find_run(run_id), request.POST.get("from_block") or None
-    if from_block and not run.block_runs.filter(block_uuid=from_block).exists():
-        raise Http404(f"Run {run_id} has no block {from_block[:80]!r}.")
-    try:
-        goes_on = repeating.retry(run, moment=timezone.now(), by=request.user.get_username(), from_block=from_block)
-    except Refusal as refusal:
-        messages.warning(request, str(refusal))
-        return redirect("runs:detail", run_id)
-    if goes_on:
-        messages.success(request, f"Run {run_id} goes on: attempt {run.attempt + 1}.")
-    else:
-        messages.warning(request, str(repeating.unfinished(find_run(run_id))))
     return redirect("runs:detail", run_id)
 
 
@@ -136,6 +124,12 @@ async def log(request: HttpRequest, run_id: int, block_run_id: int, attempt: int
 # --- what the views show --------------------------------------------------------------------------------------------
 
 WIDE_OF_EVENT = ("data", "block_run__config", "block_run__output", "block_run__error", "block_run__metrics")
+
+
+def matching(form: RunFilter) -> str:
+    """Say how many runs fit the filter, without counting more of them than a verb may be for."""
+    count = form.chosen(PipelineRun.objects.all(), but="before")[: MOST + 1].count()
+    return f"{count:,}" if count <= MOST else f"{MOST:,} and more"
 
 
 def is_refresh(request: HttpRequest) -> bool:

@@ -52,6 +52,7 @@ def run(*args, **kwargs):
 class Site:
     url: str
     password: str
+    project: Path
 
 
 @pytest.fixture(scope="package")
@@ -83,13 +84,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     command = [sys.executable, "manage.py", "start", str(project.root), "--port", "0", "--workers", "2"]
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield answering(process)
+            yield answering(process, project.root)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=15)
 
 
-def answering(process: "subprocess.Popen[str]") -> Site:
+def answering(process: "subprocess.Popen[str]", project: Path) -> Site:
     """Read what `start` prints until it is ready."""
     said = ""
     assert process.stdout is not None
@@ -98,7 +99,7 @@ def answering(process: "subprocess.Popen[str]") -> Site:
         if ready := re.search(r"Ready: (http://\S+?)/ ", line):
             password = re.search(r"password (\S+)", said)
             assert password, said
-            return Site(ready[1], password[1])
+            return Site(ready[1], password[1], project)
     raise AssertionError(f"the server ended:\n{said}")
 
 

@@ -252,7 +252,7 @@ def test_the_mark_is_an_event_with_who_and_why(now: datetime) -> None:
     mark(run, "load", "completed", now, "  was loaded by hand ")
 
     event = run.events.get(kind="marked")
-    assert event.message == "load, queued until then, is marked completed by ada: was loaded by hand"
+    assert event.message == "was queued, is completed by ada: was loaded by hand"
     assert event.data == {"by": "ada", "reason": "was loaded by hand", "was": "queued", "outcome": "completed"}
 
 

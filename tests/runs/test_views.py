@@ -280,9 +280,13 @@ def test_retry_of_a_running_run_says_why_not(page: Client) -> None:
     assert "only a finished run" in text_of(page.post(f"/runs/{run.pk}/retry/", follow=True))
 
 
-@pytest.mark.parametrize("verb", ["cancel", "retry"])
-def test_a_link_never_changes_a_run(page: Client, verb: str) -> None:
-    assert page.get(f"/runs/{make_run().pk}/{verb}/").status_code == 405
+@pytest.mark.parametrize(("verb", "status"), [("cancel", 405), ("keep", 405), ("retry", 200)])
+def test_a_link_never_changes_a_run(page: Client, verb: str, status: int) -> None:
+    run = make_run(status=RunStatus.FAILED, blocks={"load": BlockStatus.FAILED})
+    before = PipelineRun.objects.values().get()
+
+    assert page.get(f"/runs/{run.pk}/{verb}/").status_code == status
+    assert PipelineRun.objects.values().get() == before
 
 
 # --- logs -------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,11 @@ Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, fresh) =>
 
 addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
-  if (opener) document.getElementById(opener.dataset.opens).showModal();
+  if (opener) {
+    const dialog = document.getElementById(opener.dataset.opens);
+    dialog.showModal();
+    htmx.trigger(dialog, "opened");
+  }
   if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
   if (event.target.tagName === "DIALOG") event.target.close();
   all("[data-menu][open]", document, (menu) => { menu.open = menu.contains(event.target); });
