@@ -15,6 +15,7 @@ from pipelines import catalog
 from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
+from pipelines.retention_rules import Rules, in_words
 from runs import history_of_blocks, lifecycle, overview
 from runs.forms import StartForm, what_came_of
 from runs.models import PipelineRun
@@ -82,6 +83,10 @@ def find(uuid: str) -> Pipeline:
     return pipeline
 
 
+def retention_in_words(rules: Rules) -> dict[str, str]:
+    return {kind: in_words(rule) for kind, rule in rules.items()}
+
+
 def page_of(pipeline: Pipeline) -> dict[str, Any]:
     version, now = pipeline.current_version, timezone.now()
     blocks = version.graph["blocks"] if version else []
@@ -92,7 +97,7 @@ def page_of(pipeline: Pipeline) -> dict[str, Any]:
         "drawing": draw(blocks),
         "variables": sorted((version.settings.get("variables") or {}).items()) if version else [],
         "settings": {
-            name: value
+            name: retention_in_words(value) if name == "retention" else value
             for name, value in (version.settings if version else {}).items()
             if name != "variables" and value
         },

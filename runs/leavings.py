@@ -76,12 +76,8 @@ def urls(leaving: Leaving) -> list[str]:
         return [str(logs.folder(leaving.run_id)), jobs.output_folder(leaving.run_id)]
     attempts = (leaving.attempts or {}).items()
     if leaving.kind == "logs":
-        return [
-            str(place)
-            for owner, last in attempts
-            for number in upto(last)
-            for place in logs.places(leaving.run_id, int(owner), number)
-        ]
+        logs_of = [logs.places(leaving.run_id, int(owner), number) for owner, last in attempts for number in upto(last)]
+        return [str(place) for first, rest in logs_of for place in (rest, first)]  # without the first nobody finds it
     folder = jobs.output_folder(leaving.run_id)
     return [f"{folder}/{name}/{number}" for name, last in attempts for number in upto(last)]
 

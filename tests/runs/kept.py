@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.models import Pipeline
-from runs import jobs, logs
+from runs import jobs, logs, removing, repeating, retention
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
 from tests.factories import NOON, make_pipeline, make_run
@@ -59,3 +59,41 @@ def files_of(run_id: int) -> tuple[int, int]:
         sum(path.is_file() for path in Path(folder).rglob("*"))
         for folder in (logs.folder(run_id), jobs.output_folder(run_id))
     )
+
+
+# --- for the processes of tests/runs/crowd.py -------------------------------------------------------------------------
+
+
+def make_old(count: int) -> list[int]:
+    """Runs that are due to go, of a pipeline whose newest stays."""
+    pipeline = pipeline_with(runs={"age": 720})
+    ids = [old_run(pipeline).pk for _ in range(count)]
+    old_run(pipeline, days_later(99))
+    return ids
+
+
+def remove_old(at_once: int = 20) -> int:
+    """Remove what is due in small batches, as a scheduler would; return how many this process removed."""
+    removing.MOST_ROWS = 3 * at_once
+    went = empty = 0
+    while empty < 3:  # another may just hold what is due
+        done = [step.runs for step in removing.steps(retention.policies(), days_later(100)) if step]
+        went, empty = went + sum(done), 0 if done else empty + 1
+    return went
+
+
+def retry_each(ids: list[int]) -> list[int]:
+    """Retry these runs; return those that go on."""
+    runs = PipelineRun.objects.in_bulk(ids)
+    going = []
+    for pk in ids:
+        try:
+            if pk in runs and repeating.retry(runs[pk], moment=days_later(100)):
+                going.append(pk)
+        except PipelineRun.DoesNotExist:  # it went just before
+            continue
+    return going
+
+
+def still_there() -> list[int]:
+    return list(PipelineRun.objects.values_list("pk", flat=True))

@@ -126,3 +126,9 @@ def test_failures_are_told_with_their_share() -> None:
     assert failures(history_of("load", ended)) == '1 of 4 <span class="quiet">(25 %)</span>'
     assert failures(history_of("load", ended[1:])) == "0"
     assert failures(history_of("load", [])) == "–"
+
+
+def test_the_page_of_a_pipeline_tells_in_words_how_long_things_are_kept(page: Client) -> None:
+    make_pipeline(retention={"logs": {"age": 720}})
+
+    assert "older than 30 d" in text_of(page.get("/pipelines/etl/"))

@@ -48,6 +48,20 @@ def test_rows_and_files_go() -> None:
     assert not Removal.objects.exists()
 
 
+def test_the_later_parts_of_a_long_log_go_too() -> None:
+    pipeline = pipeline_with(logs={"age": 720})
+    run = with_files(old_run(pipeline))
+    old_run(pipeline, days_later(99))
+    _, rest = logs.places(run.pk, run.block_runs.get(block_uuid="load").pk, 1)
+    rest.mkdir()
+    (rest / "1000.jsonl").write_text("{}\n")
+
+    until_done(Janitor())
+
+    assert files_of(run.pk) == (0, 3)
+    assert not rest.exists()
+
+
 @pytest.mark.parametrize(("kind", "left"), [("logs", (0, 3)), ("outputs", (3, 0))])
 def test_logs_or_outputs_alone_go(kind: str, left: tuple[int, int]) -> None:
     pipeline = pipeline_with(**{kind: {"age": 720}})
