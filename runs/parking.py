@@ -51,7 +51,6 @@ class ParkedHost(BlockHost):
         assert row is not None
         super().__init__(task.block_run, row, task.log, parking.clock, parking.draining, parking)
         self.task, self.parking = task, parking
-        self.parked_at = time.monotonic()
         self.told: Stop | None = None  # by the attendant
         self.has_grown = False  # its log, since the attendant last told pages
 
@@ -70,7 +69,7 @@ class ParkedHost(BlockHost):
         self.flush()
         if self.told:
             return self.told
-        if time.monotonic() - max(self.parked_at, self.parking.attendant.renewed_at) > settings.SELF_FENCE_SECONDS:
+        if time.monotonic() - self.parking.attendant.renewed_at > settings.SELF_FENCE_SECONDS:
             return Stop.FENCED  # somebody else may have it by now
         return Stop.HAND_BACK if self.is_to_be_handed_back() else None
 
