@@ -65,9 +65,9 @@ def run_callback(job: Mapping[str, Any]) -> Result:
 
 def run_stream(job: Mapping[str, Any]) -> Result:
     """Run a streaming pipeline until it ends or is told to stop; a result as of `pipelines.streaming.run`."""
-    from pipelines import streaming  # what it imports is not needed by blocks
+    from pipelines import questions, streaming  # what these import is not needed by other blocks
 
-    return _answered(lambda job: streaming.run(job, lambda request: None), job)
+    return _answered(lambda job: streaming.run(job, questions.ask), job)
 
 
 def _answered(work: Callable[[Mapping[str, Any]], Result], job: Mapping[str, Any]) -> Result:

@@ -19,7 +19,7 @@ from pipelines.stream_counts import Counts
 from pipelines.stream_stop import Stopping, StreamStopped
 
 Job = Mapping[str, Any]
-Tell = Callable[[dict[str, Any]], Any]
+Tell = Callable[..., Any]  # a verb and details: pipelines.questions.ask
 BEAT_SECONDS = 5.0
 MARKS = {"data_loader": "streaming_source", "transformer": "transformer", "data_exporter": "streaming_sink"}
 logger = logging.getLogger("stream")
@@ -29,13 +29,13 @@ def run(job: Job, tell: Tell) -> dict[str, Any]:
     """Run the stream of `job` and say what became of it: a result as of `pipelines.runtime.run_block`, with "stream"
     (what it has done) and "stopped" (it was asked to stop, and did).
 
-    `job["stream"]` are the entries of its blocks, each with its "code"; `tell` takes a request to the worker. Call it
-    in the main thread: it takes SIGTERM for itself.
+    `job["stream"]` are the entries of its blocks, each with its "code"; `tell` takes a verb with details
+    to the worker. Call it in the main thread: it takes SIGTERM for itself.
     """
     stopping = Stopping()
     counts = Counts([entry["uuid"] for entry in job["stream"]])
     failure = None
-    tell({"verb": "long_lived"})
+    tell("long_lived")
     try:
         stream(job, stopping, counts, tell)
     except StreamStopped:
@@ -55,7 +55,7 @@ def stream(job: Job, stopping: Stopping, counts: Counts, tell: Tell) -> None:
     block_code.enter(job["project"])
     compat.provide(job)
     parts: dict[str, Any] = {}
-    pulse = Pulse(tell, counts)
+    pulse = Pulse(tell, counts, beat_seconds(job["stream"]))
     try:
         for entry in job["stream"]:
             if entry is not source_entry:
@@ -91,6 +91,12 @@ def check(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
             if kinds.get(uuid) == "data_exporter":
                 raise BlockError(f"{uuid} is a sink: {entry['uuid']} cannot come after it")
     return sources[0]
+
+
+def beat_seconds(entries: Sequence[Mapping[str, Any]]) -> float:
+    """Return how often to tell of the stream: three times at least within its shortest `heartbeat_timeout`."""
+    timeouts: list[float] = [each["heartbeat_timeout"] for each in entries if each.get("heartbeat_timeout")]
+    return min([BEAT_SECONDS, *(timeout / 3 for timeout in timeouts)])
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
@@ -208,8 +214,8 @@ def consume(source: Any, flow: Flow) -> None:
 class Pulse:
     """Tells the worker every few seconds how far the stream is, from a thread of its own: also while nothing comes."""
 
-    def __init__(self, tell: Tell, counts: Counts) -> None:
-        self.tell, self.counts = tell, counts
+    def __init__(self, tell: Tell, counts: Counts, every: float) -> None:
+        self.tell, self.counts, self.every = tell, counts, every
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.beat, name="pulse", daemon=True)
 
@@ -222,8 +228,8 @@ class Pulse:
     def beat(self) -> None:
         while True:
             try:
-                self.tell({"verb": "beat", **self.counts.as_dict()})
+                self.tell("beat", **self.counts.as_dict())
             except Exception:  # the worker is gone, and soon this process too
                 return
-            if self.ended.wait(BEAT_SECONDS):
+            if self.ended.wait(self.every):
                 return

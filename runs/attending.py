@@ -148,6 +148,7 @@ class Attendant:
         self.look(hosts)
         self.reply(questions)
         for host in hosts:
+            host.write_down()
             if host.has_grown:
                 host.has_grown = False
                 events.publish_log(host.block_run.pk, host.log.size)

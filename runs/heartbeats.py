@@ -22,6 +22,7 @@ class Health:
         self.figures: dict[str, Any] = {}
         self.has_news = False
         self.written_at = now - EVERY
+        self.is_given_up = False  # it is being ended: nothing more is asked of it
 
     def take(self, beat: Mapping[str, Any], now: float) -> None:
         figures = figures_of(beat)
@@ -30,7 +31,7 @@ class Health:
         self.figures, self.has_news = figures, True
 
     def is_silent(self, now: float) -> bool:
-        return self.timeout is not None and now - self.well_at > self.timeout
+        return self.timeout is not None and not self.is_given_up and now - self.well_at > self.timeout
 
     def news(self, now: float) -> dict[str, Any] | None:
         """Return the figures that are to be written down now; None when there are none, or it is too early."""

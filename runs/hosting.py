@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from django.db import close_old_connections
 
 from executors.base import Answer, Later, Reply, Stop
 from runs import asking, events, workers
+from runs.heartbeats import Health, health_of
 from runs.logs import Writer
 from runs.models import BlockRun, Worker
 from runs.states import BlockStatus
@@ -32,6 +34,9 @@ class WaitingRoom(Protocol):
     def wait_for(self, wait: asking.Wait, host: "BlockHost", answer: Callable[[Answer], None]) -> Later:
         """Answer when it is time; say whether the block should be parked meanwhile."""
 
+    def keep(self, host: "BlockHost", answer: Callable[[Answer], None]) -> Later:
+        """Have room for a block that lives long: answer at once, and say whether it should be parked from now on."""
+
 
 class BlockHost:
     """Implements `executors.base.Host` for a claimed block run. `clock` is the edge's; `draining` says to give back."""
@@ -52,6 +57,7 @@ class BlockHost:
         self.flushed_at = 0.0
         self.looked_at = time.monotonic()
         self.renewed_at = self.looked_at - (clock() - worker.seen_at).total_seconds()
+        self.health = health_of(block_run.config, self.looked_at)
 
     def started(self, external_id: str) -> None:
         self.block_run.external_id = external_id
@@ -76,11 +82,42 @@ class BlockHost:
             events.publish_log(self.block_run.pk, self.log.size)
 
     def ask(self, request: Mapping[str, Any], answer: Callable[[Answer], None]) -> Reply:
+        if self.health is not None and request.get("verb") == "long_lived":
+            return self.room.keep(self, answer)
+        if self.health is not None and request.get("verb") == "beat":
+            self.beat(self.health, request)
+            return {"value": None}
         reply = asking.reply_to(self.block_run, request, self.clock())
         return self.room.wait_for(reply, self, answer) if isinstance(reply, asking.Wait) else reply
 
+    def beat(self, health: Health, request: Mapping[str, Any]) -> None:
+        health.take(request, time.monotonic())
+        with suppress(DatabaseError):  # away: a later beat is written down
+            self.write_down()
+
+    def write_down(self) -> None:
+        """Write down what the last beat said, if it is time to."""
+        figures = self.health.news(time.monotonic()) if self.health else None
+        if figures is not None:
+            self.block_run.metrics = figures
+            held = BlockRun.objects.filter(pk=self.block_run.pk, attempt=self.block_run.attempt)
+            held.filter(status=BlockStatus.RUNNING).update(heartbeat_at=self.clock(), metrics=figures)
+            events.publish_run(self.block_run.pipeline_run_id)
+
+    def is_silent(self) -> bool:
+        """Tell, once, that a long-lived block has given no sign of health for too long; say so in its log."""
+        if self.health is None or not self.health.is_silent(time.monotonic()):
+            return False
+        self.health.is_given_up = True
+        self.record(
+            "system", "WARNING", f"no sign of health for {self.health.timeout:g} s: it is ended, to start again"
+        )
+        return True
+
     def should_stop(self) -> Stop | None:
         self.flush()
+        if self.is_silent():
+            return Stop.SILENT
         now = time.monotonic()
         if now - self.looked_at >= LOOK_SECONDS or self.is_called():
             self.looked_at = now

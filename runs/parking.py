@@ -22,6 +22,7 @@ from executors.base import Answer, Later, Outcome, Parked, Reply, Stop, Verdict
 from executors.supervisor import ForkServerGone
 from runs import asking, events, lifecycle, recovery
 from runs.attending import Attendant
+from runs.heartbeats import Health
 from runs.hosting import BlockHost, tell_of_lost_lines
 from runs.logs import Writer
 from runs.masking import mask_outcome
@@ -46,11 +47,13 @@ class Task:
 class ParkedHost(BlockHost):
     """The host of a parked block. The attendant looks for it; of the database it needs nothing but what is asked."""
 
-    def __init__(self, parking: "Parking", task: Task) -> None:
+    def __init__(self, parking: "Parking", task: Task, before: BlockHost | None = None) -> None:
         row = parking.attendant.row
         assert row is not None
         super().__init__(task.block_run, row, task.log, parking.clock, parking.draining, parking)
         self.task, self.parking = task, parking
+        if before is not None:
+            self.health = before.health
         self.told: Stop | None = None  # by the attendant
         self.has_grown = False  # its log, since the attendant last told pages
 
@@ -65,10 +68,15 @@ class ParkedHost(BlockHost):
             connections.close_all()
         return Later.LATER if isinstance(reply, Later) else reply
 
+    def beat(self, health: Health, request: Mapping[str, Any]) -> None:
+        health.take(request, time.monotonic())  # the attendant writes it down
+
     def should_stop(self) -> Stop | None:
         self.flush()
         if self.told:
             return self.told
+        if self.is_silent():
+            return Stop.SILENT
         if time.monotonic() - self.parking.attendant.renewed_at > settings.SELF_FENCE_SECONDS:
             return Stop.FENCED  # somebody else may have it by now
         return Stop.HAND_BACK if self.is_to_be_handed_back() else None
@@ -100,7 +108,7 @@ class Parking:
     def wait_for(self, wait: asking.Wait, host: BlockHost, answer: Callable[[Answer], None]) -> Later:
         """Have the attendant answer when it is time. Where there is no place to park the block keeps its worker."""
         self.attendant.expect(wait, host, answer)
-        if len(self) < settings.PARKED_BLOCKS_PER_WORKER:
+        if self.has_room():
             return Later.PARK
         if not isinstance(host, ParkedHost):
             host.record(
@@ -110,6 +118,19 @@ class Parking:
                 "(PARKED_BLOCKS_PER_WORKER): this one keeps the worker while it waits",
             )
         return Later.LATER
+
+    def keep(self, host: BlockHost, answer: Callable[[Answer], None]) -> Later:
+        """Park a block that lives long. Where there is no place for it, it keeps its worker."""
+        answer({"value": None})
+        if self.has_room():
+            return Later.PARK
+        if not isinstance(host, ParkedHost):
+            message = f"{len(self)} blocks are parked with this worker, as many as may (PARKED_BLOCKS_PER_WORKER)"
+            host.record("system", "WARNING", f"{message}: this one keeps the worker")
+        return Later.LATER
+
+    def has_room(self) -> bool:
+        return len(self) < settings.PARKED_BLOCKS_PER_WORKER
 
     # --- parked blocks
 
@@ -124,7 +145,7 @@ class Parking:
     def watch(self, task: Task, parked: Parked, before: BlockHost | None) -> None:
         try:
             self.adopt(task.block_run)
-            host = ParkedHost(self, task)
+            host = ParkedHost(self, task, before)
             self.attendant.attend_to(host, before)
             self.see_to_its_end(task, parked, host)
         except Exception:  # the thread's own edge: recovery takes up what is left, when the lease has run out

@@ -18,6 +18,7 @@ from runs.masking import mask_outcome, maskable
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
 from runs.parking import Parking, Task
 from runs.persisting import persist
+from runs.restarts import is_stream
 from runs.stop_ear import StopEar
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class WorkerProcess:
             return self.finish(block_run, refused(refusal), more=not self.stopping())
         secrets = maskable(work.job["secrets"])
         log = logs.Writer(logs.path(run.pk, block_run.pk, block_run.attempt), self.clock, secrets)
-        task = Task(block_run, log, secrets)
+        task = Task(block_run, log, secrets, stops_at_once=is_stream(block_run))
         host = BlockHost(block_run, worker, log, self.clock, self.draining, self.parking, self.ear)
         try:
             outcome = self.executor(block_run.executor).launch(work, host)

@@ -17,8 +17,8 @@ import json, sys
 from pipelines import streaming
 streaming.BEAT_SECONDS = 0.05
 job = json.load(open(sys.argv[1]))
-def tell(request):
-    print("TOLD", json.dumps(request), file=sys.stderr, flush=True)
+def tell(verb, **details):
+    print("TOLD", json.dumps({"verb": verb, **details}), file=sys.stderr, flush=True)
 print("RESULT", json.dumps(streaming.run(job, tell)), file=sys.stderr, flush=True)
 """
 SOURCE = """
