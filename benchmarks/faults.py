@@ -49,7 +49,13 @@ def f5(tree: Tree) -> list[Row]:
     return [("F5 Postgres restarted or crashed → a new run has completed, p50 / p99 / max, s", tail(found), "10")]
 
 
-FAULTS: dict[str, Callable[[Tree], list[Row]]] = {"F1": f1, "F2": f2, "F3": f3, "F4": f4, "F5": f5}
+def f6(tree: Tree) -> list[Row]:
+    if tree.postgres is not None:
+        return [("F6 what hands out work hangs (SQLite only: one cluster)", "–", "90")]
+    return [("F6 what hands out work hangs → a run completes, s", f"{measures.stalled_cluster(tree):.0f}", "90")]
+
+
+FAULTS: dict[str, Callable[[Tree], list[Row]]] = {"F1": f1, "F2": f2, "F3": f3, "F4": f4, "F5": f5, "F6": f6}
 
 
 def measure(database: str, name: str) -> list[Row]:

@@ -130,14 +130,14 @@ class Tree:
             self.wait_for_pages(part)
         self.token = self.manage("create_token", "admin", "--scopes", "read,run,write").strip()
         wanted = 3 if self.kind == "sqlite" else 4
-        wait_until(lambda: len(self.workers()) >= wanted, 60)
+        wait_until(lambda: len(self.workers()) >= wanted, 120)
 
     def wait_for_pages(self, part: Part) -> None:
         def answers() -> bool:
             assert part.is_up(), part.said()[-3000:]
             return get(f"{part.url}/login/") == 200
 
-        wait_until(answers, 90)
+        wait_until(answers, 150, f"no page of {part.name}")
 
     def manage(self, *words: str) -> str:
         command = [sys.executable, "manage.py", *words]
