@@ -172,3 +172,22 @@ def test_versions_that_no_run_uses_go_where_runs_go() -> None:
 
     assert not PipelineVersion.objects.filter(pipeline=pipeline, content_hash="old").exists()
     assert PipelineVersion.objects.count() == 5
+
+
+def test_whatever_hangs_on_a_run_is_known_here() -> None:
+    """A new table that refers to runs must be seen to in `remove_runs`, which asks no row what hangs on it."""
+    found = {
+        f"{model.__name__} ← {relation.related_model.__name__}.{relation.field.name}"
+        for model in (PipelineRun, BlockRun, Attempt, Event)
+        for relation in model._meta.related_objects
+    }
+
+    assert found == {
+        "PipelineRun ← BlockRun.pipeline_run",
+        "PipelineRun ← Event.pipeline_run",
+        "PipelineRun ← Occurrence.pipeline_run",
+        "BlockRun ← Attempt.block_run",
+        "BlockRun ← BlockRun.parent",
+        "BlockRun ← Event.block_run",
+        "BlockRun ← PipelineRun.parent_block_run",
+    }
