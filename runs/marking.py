@@ -1,6 +1,6 @@
 """Ending a block run by hand: completed, failed or skipped, whatever it was, with a reason. The run then goes on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from runs.admission import Door
 from runs.advancing import lock
 from runs.lifecycle import go_on
 from runs.models import BlockRun, PipelineRun, Role
+from runs.regrouping import blocks_below
 from runs.repeating import reopen, restart
 from runs.setting_back import FRESH, set_back
 from runs.states import BLOCK_FINISHED, BlockStatus, RunStatus
@@ -135,6 +136,7 @@ def end_running(run: PipelineRun, row: BlockRun, status: BlockStatus, moment: da
     if not row.move_to(status, next_attempt=True, worker_id=None, **fresh, **ended):
         return False
     history.keep([was], moment, run_attempt=run.attempt, ended_as="cancelled", reason=ended["reason"])
+    events.publish_stop(run.pk)
     return True
 
 
@@ -147,7 +149,9 @@ def end_members(run: PipelineRun, row: BlockRun, moment: datetime, reason: str) 
     """Cancel what is unfinished of a block that was expanded; workers end the processes."""
     members = run.block_runs.filter(parent=row, role=Role.MEMBER)
     for status in (BlockStatus.INITIAL, BlockStatus.WAITING, BlockStatus.QUEUED, BlockStatus.RUNNING):
-        members.move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason)
+        moved = members.move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason)
+    if moved:  # they were at work
+        events.publish_stop(run.pk)
 
 
 # --- what follows ---------------------------------------------------------------------------------------------------
@@ -156,15 +160,19 @@ def end_members(run: PipelineRun, row: BlockRun, moment: datetime, reason: str) 
 def kept_from_running(run: PipelineRun, marked: BlockRun) -> list[BlockRun]:
     """Return what may run now: what did not because of the marked block and, in a finished run, what was cancelled.
 
-    What decided for itself (a condition, a sensor) or was marked stays as it is.
+    What decided for itself (a condition, a sensor) or was marked stays as it is. A block that ended as its members did
+    is open again with any of them.
     """
-    rows = list(run.block_runs.of_graph())
-    held = {row.block_uuid: row for row in rows if was_kept_from_running(row) and row.pk != marked.pk}
+    rows = {row.block_uuid: row for row in run.block_runs.of_graph()}
+    held = {uuid: row for uuid, row in rows.items() if was_kept_from_running(row) and row.pk != marked.pk}
     seeds = [marked.block_uuid]
     if run.is_finished:
         seeds += [uuid for uuid, row in held.items() if row.status == BlockStatus.CANCELLED]
-    below = descendants(rows, seeds)
-    return [row for uuid, row in held.items() if uuid in below or uuid in seeds]
+    after = {*seeds, *descendants(blocks_below(rows.values(), {}), seeds)}
+    found = {row.pk: row for uuid, row in held.items() if uuid in after}
+    parents = {row.parent_id for row in [marked, *found.values()] if row.role == Role.MEMBER}
+    found |= {row.pk: row for row in rows.values() if row.pk in parents and row.is_finished and not is_marked(row)}
+    return list(found.values())
 
 
 def was_kept_from_running(row: BlockRun) -> bool:
@@ -173,11 +181,7 @@ def was_kept_from_running(row: BlockRun) -> bool:
     return row.status != BlockStatus.CONDITION_FAILED or row.first_started_at is None
 
 
-def descendants(rows: Iterable[BlockRun], seeds: Sequence[str]) -> set[str]:
-    below: dict[str, list[str]] = {}
-    for row in rows:
-        for name in row.upstream:
-            below.setdefault(name, []).append(row.block_uuid)
+def descendants(below: Mapping[str, Sequence[str]], seeds: Sequence[str]) -> set[str]:
     found: set[str] = set()
     todo = list(seeds)
     while todo:
