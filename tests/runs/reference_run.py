@@ -131,8 +131,8 @@ class Reference:
             self.parts |= {member.uuid: member for member in members}
             part.members = tuple(member.uuid for member in members)
             return "waiting"
-        if part.status == "waiting" and part.members is not None:
-            return ended_as([self.parts[uuid].status for uuid in part.members])
+        if part.members is not None and part.is_open:
+            return ended_as([self.parts[uuid].status for uuid in part.members]) or "waiting"
         return None
 
     def stop_after_a_failure(self) -> bool:
@@ -201,6 +201,18 @@ class Reference:
     def cancel(self) -> None:
         self.cut_off()
         self.status = "cancelled"
+
+    def retry(self, *, whole: bool) -> None:
+        """Run again what is incomplete, or all of it; what is run for items that may be others is worked out anew."""
+        again = {uuid for uuid, part in self.parts.items() if whole or part.status != "completed"}
+        for part in [self.parts[uuid] for uuid in again]:
+            part.status, part.failures, part.losses, part.attempt = "initial", 0, 0, part.attempt + 1
+        for part in [self.parts[uuid] for uuid in again if self.parts[uuid].members is not None]:
+            if again.intersection(self.dimensions(part.uuid)):
+                self.parts = {uuid: other for uuid, other in self.parts.items() if other.group != part.uuid}
+                part.members = None
+        self.status = "running"
+        self.settle()
 
     def cut_off(self) -> None:
         """End what is open; a block one of whose members has failed has failed itself."""

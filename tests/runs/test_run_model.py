@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from executors.base import Outcome, Verdict
 from pipelines.graph import Block
-from runs import lifecycle, recovery
+from runs import lifecycle, recovery, repeating
 from runs.models import BlockRun, Origin, PipelineRun, Worker
 from runs.planning import RunSettings
 from runs.states import BLOCK_FINISHED
@@ -174,6 +174,17 @@ class RunMachine(RuleBasedStateMachine):
             assert lifecycle.cancel(self.run, moment=self.now, reason="enough")
             self.model.cancel()
 
+    @precondition(lambda self: self.model.status != "running")
+    @rule(whole=st.booleans())
+    def somebody_repeats_it(self, whole: bool) -> None:
+        if self.model.status == "completed" and not whole:
+            return
+        self.stale += self.held.values()
+        self.held = {}
+        self.now += timedelta(seconds=1)
+        assert repeating.retry(PipelineRun.objects.get(pk=self.run.pk), moment=self.now, incomplete=not whole)
+        self.model.retry(whole=whole)
+
     # --- what holds after each
 
     @invariant()
@@ -182,6 +193,11 @@ class RunMachine(RuleBasedStateMachine):
             return
         self.held = {uuid: row for uuid, row in self.held.items() if self.model.parts[uuid].status == "running"}
         rows = dict(self.run.block_runs.values_list("block_uuid", "status"))
+        for uuid in rows.keys() - self.model.parts.keys():  # it is kept until its block is expanded anew
+            row = self.row(uuid)
+            assert row.parent is not None
+            assert row.parent.members_total is None
+            del rows[uuid]
         assert rows == {uuid: part.status for uuid, part in self.model.parts.items()}
         assert PipelineRun.objects.get(pk=self.run.pk).status == self.model.status
 
