@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from pipelines.graph import Block
@@ -147,6 +148,7 @@ def test_a_ring_is_heard_before_the_next_look(place: Place, tmp_path: Path, monk
 
 @pytest.mark.django_db(transaction=True)
 def test_an_ear_hears_of_stops_since_it_was_asked_last(settings: Any) -> None:
+    connection.ensure_connection()  # as a worker's is that has just claimed a block
     ear = StopEar()
     assert ear.heard() == []
 
