@@ -89,7 +89,7 @@ def callback_of(block_run: BlockRun, run: PipelineRun) -> dict[str, Any]:
     call, parent = block_run.config["call"], block_run.parent
     happened = {
         "outcome": call["outcome"],
-        "block": parent.config if parent else None,
+        "block": {**parent.config, "uuid": parent.block_uuid} if parent else None,
         "run_status": call["run_status"],
         "error": call["error"],
         "outputs": call.get("outputs", []),

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -72,6 +73,54 @@ def test_the_pipelines_own_callbacks_are_called_when_the_run_has_ended(place: Pl
     assert run.status == RunStatus.COMPLETED
     assert told.read_text() == "None success None None\n"
     assert block(run, "tell@").parent is None
+
+
+def test_each_member_of_a_dynamic_block_is_told_of_by_its_own_name(place: Place, told: Path) -> None:
+    place.write(
+        "fanned",
+        """
+        blocks:
+        - {uuid: items, type: custom, dynamic: true}
+        - {uuid: each, type: custom, upstream_blocks: [items], callback_blocks: [tell]}
+        """,
+        items="@custom\ndef items(**_):\n    return [[10, 20]]",
+        each="@custom\ndef each(item, **_):\n    return item + 1",
+    )
+
+    place.run("fanned", file=str(told))
+
+    assert sorted(told.read_text().splitlines()) == ["each:0 success None 11", "each:1 success None 21"]
+
+
+def test_what_a_block_had_upstream_is_there_for_its_callback(place: Place) -> None:
+    asks = "@on_failure\ndef tell(data, **known):\n    print(data, dict(known['__input'])['first'])"
+    (place.folder / "callbacks" / "tell.py").write_text(asks)
+    place.write(
+        "two",
+        """
+        blocks:
+        - {uuid: first, type: custom}
+        - {uuid: work, type: custom, upstream_blocks: [first], callback_blocks: [tell]}
+        """,
+        first="@custom\ndef first(**_):\n    return 41",
+        work="@custom\ndef work(_, **__):\n    raise ValueError('no')",
+    )
+
+    run = place.run("two")
+
+    assert said(block(run, "tell@work")) == ["None 41"]
+
+
+def test_a_callback_that_takes_too_long_is_ended(place: Place, settings: Any) -> None:
+    settings.CALLBACK_TIMEOUT_SECONDS = 1
+    slow = "import time\n@on_success\ndef tell(**_):\n    time.sleep(60)"
+    (place.folder / "callbacks" / "tell.py").write_text(slow)
+    place.write("slow", ONE, work="@custom\ndef work(**_):\n    return 1")
+
+    run = place.run("slow")
+
+    assert run.status == RunStatus.COMPLETED
+    assert block(run, "tell@work").error["type"] == "Timeout"
 
 
 def test_a_callback_that_fails_leaves_the_run_as_it_was(place: Place) -> None:
