@@ -79,9 +79,12 @@ class Follower:
         return run.is_finished and not any(self.is_called(row, moment) for row in block_runs)
 
     def rows(self) -> list[BlockRun]:
-        """Return the blocks of the run, and what is called after them."""
+        """Return the blocks of the run, their members, and what is called after them."""
         called = list(self.run.block_runs.called_for_page()) if self.run.callbacks else []
-        return [*self.run.block_runs.for_page(), *called]
+        blocks = list(self.run.block_runs.for_page().exclude(role=Role.MEMBER))
+        are_many = any(row.members_total is not None for row in blocks)
+        members = list(self.run.block_runs.members_for_progress()) if are_many else []
+        return [*blocks, *members, *called]
 
     def is_called(self, row: BlockRun, moment: datetime) -> bool:
         """Tell whether it is a callback that may still end in time: nobody waits longer than its timeout."""

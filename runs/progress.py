@@ -12,10 +12,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from runs.models import BlockRun, PipelineRun
+from runs.models import BlockRun, PipelineRun, Role
 from runs.states import BlockStatus, RunStatus
 
 Line = Mapping[str, Any]  # as runs.logs gives it
+MOST_FAILED = 20  # members that have a line each
 STILL = (BlockStatus.INITIAL, BlockStatus.QUEUED)
 
 
@@ -73,7 +74,8 @@ class Plain:
 
     def show(self, run: PipelineRun, block_runs: Sequence[BlockRun], moment: datetime) -> None:
         for block_run in block_runs:
-            self.tell(block_run)
+            if block_run.role != Role.MEMBER or block_run.status == BlockStatus.FAILED:
+                self.tell(block_run)
         if run.status != self.run_status:
             self.run_status = run.status
             self.write(run_in_words(run))
@@ -153,8 +155,10 @@ class Moving:
         self.live.stop()
 
     def picture(self, run: PipelineRun, moment: datetime) -> RenderableType:
-        room = len(self.block_runs) if run.is_finished else max(3, self.console.height - 4)
-        shown = most_telling(self.block_runs, room)
+        worth_a_line = with_a_line(self.block_runs, run)
+        room = len(worth_a_line) if run.is_finished else max(3, self.console.height - 4)
+        shown = most_telling(worth_a_line, room)
+        members = members_done(self.block_runs)
         table = Table.grid(padding=(0, 1))
         table.add_column(no_wrap=True, overflow="ellipsis")
         table.add_column(no_wrap=True, overflow="ellipsis")
@@ -162,9 +166,9 @@ class Moving:
             sign, style = self.signs[BlockStatus(block_run.status)]
             if block_run.status == BlockStatus.RUNNING:
                 sign = sign[int(time.monotonic() * 10) % len(sign)]
-            words = in_words(block_run, moment)
+            words = in_words(block_run, moment, members.get(block_run.pk, ""))
             table.add_row(Text.assemble((sign, style), " ", block_run.block_uuid), Text(words, style))
-        hidden = [block_run for block_run in self.block_runs if block_run not in shown]
+        hidden = [block_run for block_run in worth_a_line if block_run not in shown]
         rows: list[RenderableType] = [table]
         if hidden:
             counts = Counter(block_run.status for block_run in hidden)
@@ -211,6 +215,24 @@ def most_telling(block_runs: Sequence[BlockRun], room: int) -> list[BlockRun]:
     return [block_run for block_run in block_runs if block_run.pk in chosen]
 
 
+def with_a_line(block_runs: Sequence[BlockRun], run: PipelineRun) -> list[BlockRun]:
+    """Leave out the members of which there may be thousands: all but some that failed, and those at work."""
+    told = [row for row in block_runs if row.role == Role.MEMBER and row.status == BlockStatus.FAILED][:MOST_FAILED]
+    chosen = {row.pk for row in told}
+    return [
+        row
+        for row in block_runs
+        if row.role != Role.MEMBER or row.pk in chosen or (row.status == BlockStatus.RUNNING and not run.is_finished)
+    ]
+
+
+def members_done(block_runs: Sequence[BlockRun]) -> dict[int, str]:
+    """Say of each block that runs many times how many of those are done: "12 of 1,000"."""
+    done = Counter(row.parent_id for row in block_runs if row.role == Role.MEMBER and row.is_finished)
+    expanded = [row for row in block_runs if row.members_total is not None]
+    return {row.pk: f"{done[row.pk]:,} of {row.members_total:,}" for row in expanded}
+
+
 def run_in_words(run: PipelineRun, moment: datetime | None = None) -> str:
     words = {RunStatus.INITIAL: "is accepted", RunStatus.RUNNING: "is running"}.get(RunStatus(run.status), run.status)
     if run.started_at and (end := run.completed_at or moment):
@@ -218,8 +240,10 @@ def run_in_words(run: PipelineRun, moment: datetime | None = None) -> str:
     return f"run {run.pk} of {run.pipeline.uuid} {words}" + (f": {run.reason}" if run.reason else "")
 
 
-def in_words(block_run: BlockRun, moment: datetime | None = None) -> str:
-    """Say how a block run stands: "completed in 0.8 s, 1,461 rows"."""
+def in_words(block_run: BlockRun, moment: datetime | None = None, members: str = "") -> str:
+    """Say how a block run stands: "completed in 0.8 s, 1,461 rows"; `members`: how many of its members are done."""
+    if block_run.members_total is not None:
+        return in_words_of_many(block_run, moment, members or f"{block_run.members_total:,}")
     words = "" if block_run.status == BlockStatus.INITIAL else block_run.status.replace("_", " ")
     end = block_run.completed_at or moment
     if block_run.started_at and end and block_run.status not in (*STILL, BlockStatus.WAITING):
@@ -232,6 +256,15 @@ def in_words(block_run: BlockRun, moment: datetime | None = None) -> str:
         BlockStatus.WAITING: wait_in_words(block_run),
     }.get(BlockStatus(block_run.status), block_run.reason)
     return f"{words}, {detail}" if detail else words
+
+
+def in_words_of_many(block_run: BlockRun, moment: datetime | None, members: str) -> str:
+    end = block_run.completed_at or moment
+    took = ""
+    if block_run.started_at and end:
+        took = f" {'in' if block_run.is_finished else 'for'} {duration(end - block_run.started_at)}"
+    state = block_run.status.replace("_", " ") if block_run.is_finished else "running"
+    return f"{state}{took}, {members} items" + (f", {block_run.reason}" if block_run.reason else "")
 
 
 def result_in_words(block_run: BlockRun) -> str:

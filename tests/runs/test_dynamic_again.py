@@ -7,6 +7,7 @@ import pytest
 
 from executors.base import Outcome
 from runs.lifecycle import cancel, claim_next, finish_block
+from runs.marking import mark
 from runs.models import PipelineRun
 from runs.repeating import retry
 from tests.runs.fans import a_block, a_dynamic, ended_as, fan, outcomes, start
@@ -151,3 +152,13 @@ def test_what_is_held_by_an_earlier_expansion_is_not_run_before_the_new_one(now:
     assert sorted(done) == ["D", "E:0", "E:1", "low:0:0", "low:1:0", "mid:0", "mid:1"]
     assert max(done.index("E:0"), done.index("E:1")) < min(done.index("low:0:0"), done.index("low:1:0"))
     assert run.status == "completed"
+
+
+def test_a_failed_member_marked_completed_by_hand_lets_its_block_complete(now: datetime) -> None:
+    run = failed_in_one(now)
+
+    mark(run.block_runs.get(block_uuid="child:1"), "completed", moment=now, by="ada", reason="done by hand")
+
+    assert drive(run, now) == ["after:1", "total"]
+    assert run.status == "completed"
+    assert statuses(run)["child"] == "completed"

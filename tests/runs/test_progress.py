@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from runs.models import BlockRun, PipelineRun
+from runs.models import BlockRun, PipelineRun, Role
 from runs.progress import Moving, Plain, duration, in_words, most_telling
 from runs.states import BlockStatus, RunStatus
 from tests.factories import NOON, make_pipeline, make_run
@@ -202,3 +202,44 @@ def test_what_goes_on_is_told_before_what_is_done() -> None:
 
     assert [row.status for row in most_telling(block_runs, 2)] == ["running", "failed"]
     assert most_telling(block_runs, 9) == block_runs
+
+
+def of_many(now: datetime) -> tuple[PipelineRun, list[BlockRun]]:
+    """A run in which one of a thousand members has failed and the others are done."""
+    run = make_run(make_pipeline("many", (("D",), ("child", "D"))), status=RunStatus.RUNNING)
+    group = run.block_runs.get(block_uuid="child")
+    group.members_total = 1000
+    group.status = BlockStatus.WAITING
+    states = [BlockStatus.FAILED, BlockStatus.RUNNING, *[BlockStatus.COMPLETED] * 998]
+    return run, [
+        group,
+        *(
+            BlockRun(pk=1000 + place, block_uuid=f"child:{place}", role=Role.MEMBER, parent_id=group.pk, status=state)
+            for place, state in enumerate(states)
+        ),
+    ]
+
+
+def test_members_are_counted_and_only_those_that_failed_or_are_at_work_have_a_line(
+    db: None, now: datetime, terminal: Any
+) -> None:
+    run, block_runs = of_many(now)
+    moving, _ = terminal()
+    moving.show(run, block_runs, now)
+
+    picture = picture_of(moving, now)
+
+    assert len(picture) == 4, "the block, two members, the run"
+    assert "999 of 1,000 items" in picture[0]
+    assert [line.split()[1] for line in picture[1:3]] == ["child:0", "child:1"]
+    moving.close()
+
+
+def test_plain_lines_leave_out_members_that_do_well(db: None, now: datetime) -> None:
+    run, block_runs = of_many(now)
+    written: list[str] = []
+
+    Plain(written.append).show(run, block_runs, now)
+
+    assert [line for line in written if line.startswith("child:")][1:] == ["child:0: failed, Failure: "]
+    assert written[0] == "child: running, 1,000 items"

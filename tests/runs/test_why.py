@@ -17,6 +17,8 @@ from runs.states import BLOCK_FINISHED, BlockStatus, RunStatus
 from runs.why import why
 from runs.why_blocks import ORDER
 from tests.factories import NOON, make_client, make_pipeline, make_run, make_worker, text_of
+from tests.runs import fans
+from tests.runs.outcomes import COMPLETED, claim, make_owner
 
 pytestmark = pytest.mark.django_db
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -317,3 +319,18 @@ def test_the_page_of_a_run_that_is_over_or_at_work_does_not_ask(page: Client) ->
 
     for run in (busy, over):
         assert "Why is it not running?" not in text_of(page.get(f"/runs/{run.pk}/"))
+
+
+def test_a_block_that_runs_many_times_says_what_it_waits_for(now: datetime) -> None:
+    run = fans.start(now, fans.a_dynamic("D"), fans.a_block("child", "D"))
+    before = {check.name: check.detail for check in why(run, now).checks}
+    assert before["block child"] == "It waits for the items of D."
+
+    worker = make_owner(now)
+    lifecycle.finish_block(claim(run, "D", worker, now), fans.fan(1200), moment=now)
+    lifecycle.finish_block(claim(run, "child:5", worker, now), COMPLETED, moment=now)
+
+    after = why(run, now)
+    (told,) = [check.detail for check in after.checks if check.name == "block child"]
+    assert len(after.checks) == 6, "the block, three of its members, workers and scheduler"
+    assert told == "It waits for 1,199 of its 1,200 members: 1,199 queued."
