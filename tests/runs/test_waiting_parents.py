@@ -276,12 +276,10 @@ def test_what_cannot_be_started_fails_the_block_with_what_would_be_right(
 
 
 def test_a_parent_whose_worker_is_killed_goes_on_with_the_same_child(crowd: Crowd, plant: Callable[..., Tree]) -> None:
-    tree = plant(workers=2)
+    plant(workers=2)
     sleeper = Sleeper(crowd, 4)
     wait_until(lambda: parked(crowd) == 1)
     holder = block_of(crowd, sleeper.parent)["worker__pid"]
-    holders = {holder, block_of(crowd, sleeper.child)["worker__pid"]}
-    before = tree.processes()
 
     os.kill(holder, signal.SIGKILL)
 
@@ -291,8 +289,6 @@ def test_a_parent_whose_worker_is_killed_goes_on_with_the_same_child(crowd: Crow
     assert [child["pk"] for child in children_of(crowd, sleeper.parent)] == [sleeper.child]
     assert sleeper.text.count("ended") == 1
     assert any(line.startswith("Goes on with what it started before") for line in said(crowd, sleeper.parent))
-    assert len(holders) >= 1
-    assert before
 
 
 def test_a_parked_block_is_handed_back_when_everything_stops(crowd: Crowd, plant: Callable[..., Tree]) -> None:
