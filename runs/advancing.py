@@ -47,6 +47,7 @@ def own(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
         queued_at=queued_at,
         started_at=moment,
         first_started_at=block_run.first_started_at or moment,
+        **({"is_aside": False} if block_run.pool else {}),
     )
 
 

@@ -13,7 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from executors.base import Answer
-from runs import asking, bell, events, workers
+from runs import asking, bell, events, pools, workers
 from runs.children import as_answer
 from runs.hosting import BlockHost, stop_for
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
@@ -175,6 +175,8 @@ class Attendant:
         for question in questions:
             run = runs.get(question.wait.run_id)
             if run is None or run.is_finished or question.is_due():
+                if not pools.step_in(question.host.block_run):
+                    continue  # its pool is full by now: tried again at the next look
                 with self.lock:
                     if question not in self.questions:
                         continue

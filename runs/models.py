@@ -343,6 +343,8 @@ class BlockRun(models.Model):
     fanout = models.JSONField(default=dict, blank=True, db_default=NOTHING)  # of a dynamic block: pipelines.fanouts
     pool = models.CharField(max_length=100, blank=True, default="", db_default="")
     pool_slots = models.PositiveIntegerField(default=1, db_default=1)  # how many of the pool's it takes while it runs
+    # While it waits for another run it leaves its pool to others, which that run may need.
+    is_aside = models.BooleanField(default=False, db_default=False)
     sla_at = models.DateTimeField(null=True, blank=True)  # when it should have completed
     passed_sla = models.BooleanField(default=False, db_default=False)
     heartbeat_at = models.DateTimeField(null=True, blank=True)  # a long-lived block's last sign of progress
@@ -446,7 +448,9 @@ class Attempt(models.Model):
 class PoolQuerySet(models.QuerySet["Pool"]):
     def with_use(self) -> Self:
         """Each with the number of its slots that are taken, `used`."""
-        running = BlockRun.objects.filter(status=BlockStatus.RUNNING, pool=OuterRef("name")).exclude(pool="")
+        running = BlockRun.objects.filter(status=BlockStatus.RUNNING, is_aside=False, pool=OuterRef("name")).exclude(
+            pool=""
+        )
         used = running.order_by().values("pool").annotate(sum=Sum("pool_slots")).values("sum")
         return self.annotate(used=Coalesce(Subquery(used), 0))
 

@@ -20,7 +20,7 @@ from django.db import connections
 
 from executors.base import Answer, Later, Outcome, Parked, Reply, Stop, Verdict
 from executors.supervisor import ForkServerGone
-from runs import asking, events, lifecycle, recovery
+from runs import asking, events, lifecycle, pools, recovery
 from runs.attending import Attendant
 from runs.heartbeats import Health
 from runs.hosting import BlockHost, tell_of_lost_lines
@@ -107,6 +107,7 @@ class Parking:
 
     def wait_for(self, wait: asking.Wait, host: BlockHost, answer: Callable[[Answer], None]) -> Later:
         """Have the attendant answer when it is time. Where there is no place to park the block keeps its worker."""
+        pools.step_aside(host.block_run)
         self.attendant.expect(wait, host, answer)
         if self.has_room():
             return Later.PARK

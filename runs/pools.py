@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from pipelines.files import Stamp, stamp_of
 from pipelines.graph import nearest
@@ -24,8 +24,27 @@ def has_room(block_run: BlockRun) -> bool:
     return pool is not None and used(pool.name) + block_run.pool_slots <= pool.slots
 
 
+def step_aside(block_run: BlockRun) -> None:
+    """Leave the pool to others while the block waits for another run, whose blocks may need it."""
+    if block_run.pool and held(block_run).update(is_aside=True):
+        events.publish_work()
+
+
+def step_in(block_run: BlockRun) -> bool:
+    """Take the pool's slots again; False while there is no room. A block that was taken away needs none."""
+    if not block_run.pool:
+        return True
+    with transaction.atomic():
+        aside = held(block_run).filter(is_aside=True)
+        return not aside.exists() or (has_room(block_run) and bool(aside.update(is_aside=False)))
+
+
+def held(block_run: BlockRun) -> QuerySet[BlockRun]:
+    return BlockRun.objects.filter(pk=block_run.pk, status=BlockStatus.RUNNING, attempt=block_run.attempt)
+
+
 def used(name: str) -> int:
-    running = BlockRun.objects.filter(pool=name, status=BlockStatus.RUNNING)
+    running = BlockRun.objects.filter(pool=name, status=BlockStatus.RUNNING, is_aside=False)
     return running.order_by().aggregate(sum=Sum("pool_slots"))["sum"] or 0
 
 

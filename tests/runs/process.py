@@ -28,7 +28,7 @@ from executors.base import Outcome
 from orchestrator_site import tokens
 from pipelines import catalog, variables
 from pipelines.models import Pipeline
-from runs import bell, events, lifecycle, logs, recovery, repeating, workers
+from runs import bell, events, lifecycle, logs, pools, recovery, repeating, workers
 from runs.lifecycle import create_run
 from runs.models import BlockRun, Event, Origin, PipelineRun, Worker, WorkerKind
 from runs.planning import RunSettings

@@ -14,7 +14,7 @@ from runs.models import BlockRun, Origin, PipelineRun, Pool
 from runs.states import BlockStatus
 from runs.why import why
 from tests.factories import NOON, make_pipeline
-from tests.runs.outcomes import COMPLETED, FAILED, make_owner, statuses
+from tests.runs.outcomes import COMPLETED, FAILED, HANDED_BACK, make_owner, statuses
 
 pytestmark = pytest.mark.django_db
 LATER = NOON + timedelta(seconds=1)
@@ -177,3 +177,30 @@ def test_a_file_that_has_not_changed_is_not_read_again(
 
     with django_assert_num_queries(0):
         pools.sync_with_file(tmp_path)
+
+
+def test_a_block_that_waits_for_another_run_leaves_its_slots_and_takes_them_again() -> None:
+    Pool.objects.create(name="db", slots=1)
+    start(("parent", "db", 1), ("child", "db", 1))
+    worker = make_owner(NOON)
+    parent = lifecycle.claim_next(worker, NOON)
+    assert parent is not None
+    pools.step_aside(parent)
+    child = lifecycle.claim_next(worker, NOON)
+    assert child is not None
+    assert not pools.step_in(parent)
+    lifecycle.finish_block(child, COMPLETED, moment=LATER)
+    assert pools.step_in(parent)
+    assert pools.used("db") == 1
+
+
+def test_a_block_that_was_taken_away_while_it_waited_takes_its_slots_with_its_next_claim() -> None:
+    Pool.objects.create(name="db", slots=1)
+    run, worker = start(("parent", "db", 1)), make_owner(NOON)
+    parent = lifecycle.claim_next(worker, NOON)
+    assert parent is not None
+    pools.step_aside(parent)
+    lifecycle.finish_block(parent, HANDED_BACK, moment=LATER)
+    assert lifecycle.claim_next(worker, LATER, run=run) is not None
+    assert pools.used("db") == 1
+    assert pools.step_in(parent), "it is answered, and finds that it has been taken away"

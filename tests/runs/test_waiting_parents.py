@@ -54,6 +54,8 @@ BLOCKS = {
 }
 PIPELINES = {
     "waiting": "blocks:\n- {uuid: waits, type: custom}\n",
+    "waiting_in_a_pool": "blocks:\n- {uuid: waits, type: custom, pool: one}\n",
+    "in_the_same_pool": "blocks:\n- {uuid: parent, type: custom, pool: one}\n",
     "waiting_briefly": "blocks:\n- {uuid: waits, type: custom, timeout: 2}\n",
     "waiting_for_many": "blocks:\n- {uuid: waits_for_many, type: custom}\n",
     "starting": "blocks:\n- {uuid: starts, type: custom}\n",
@@ -156,6 +158,16 @@ def test_one_worker_does_the_run_that_its_own_block_waits_for(crowd: Crowd, plan
     lines = said(crowd, run_id)
     assert lines[0].startswith(f"Started run {child['pk']} of chain: /runs/{child['pk']}")
     assert lines[1:] == [f"Run {child['pk']} of chain is completed", "saw chain completed True"]
+
+
+def test_a_block_leaves_its_pool_to_the_run_that_it_waits_for(crowd: Crowd, plant: Callable[..., Tree]) -> None:
+    crowd.ask("pools.Pool.objects.get_or_create(name='one', slots=1)[1]")
+    plant()
+
+    run_id = start(crowd, "waiting_in_a_pool", child="in_the_same_pool")
+
+    wait_for(crowd, run_id, "completed")
+    assert [child["status"] for child in children_of(crowd, run_id)] == ["completed"]
 
 
 def test_three_runs_wait_for_each_other_with_one_worker(crowd: Crowd, plant: Callable[..., Tree]) -> None:

@@ -36,6 +36,8 @@ def test_an_outcome_is_recorded_though_the_server_ended_our_session(place: Place
 
 
 def end_our_session() -> None:
+    if connection.connection is not None and connection.connection.closed:  # that of the look before, and noticed
+        connection.close()
     connection.ensure_connection()
     other = connection.copy()
     try:
