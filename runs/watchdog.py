@@ -8,6 +8,7 @@ from runs.models import BlockRun, Worker, WorkerKind
 from runs.states import BlockStatus
 
 STALLED_AFTER = timedelta(seconds=60)
+GRACE = timedelta(seconds=5)  # what became ready just now was left by nobody
 
 
 class Watchdog:
@@ -18,17 +19,12 @@ class Watchdog:
 
     def is_stalled(self, pids: Collection[int], moment: datetime) -> bool:
         """Tell whether these processes of this host, workers of one cluster, have left ready work for a minute."""
-        if not self.is_left(pids, moment):
-            self.since = None
-            return False
-        self.since = self.since or moment
-        return moment - self.since >= STALLED_AFTER
-
-    def is_left(self, pids: Collection[int], moment: datetime) -> bool:
-        ready = BlockRun.objects.queued().filter(queued_at__lt=moment - STALLED_AFTER)
-        if not ready.exists():
-            return False
+        ready = BlockRun.objects.queued().filter(queued_at__lt=moment - GRACE)
         ours = Worker.objects.filter(host=workers.this_host(), kind=WorkerKind.WORKER, stopped_at=None, pid__in=pids)
-        busy = BlockRun.objects.filter(status=BlockStatus.RUNNING, worker__in=ours).values("worker")
-        claimed = BlockRun.objects.filter(worker__in=ours, started_at__gte=moment - STALLED_AFTER)
-        return ours.exclude(pk__in=busy).exists() and not claimed.exists()
+        held = BlockRun.objects.filter(worker__in=ours)
+        busy = held.filter(status=BlockStatus.RUNNING).values("worker")
+        if not (ready.exists() and ours.exclude(pk__in=busy).exists()):
+            self.since = None
+        elif self.since is None or held.filter(started_at__gte=self.since).exists():
+            self.since = moment
+        return self.since is not None and moment - self.since >= STALLED_AFTER

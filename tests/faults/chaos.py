@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,10 @@ def account(tree: Tree, load: Load, stage: Stage) -> Verdict:
     verdict = Checker(tree, load, stage).judge()
     verdict.figures["settled_s"] = round(settled, 1)
     verdict.found["end"] = stop_everything(tree)
+    said = [line for part in tree.parts for line in part.said().splitlines()]
+    verdict.found["invariant"] += [line[-200:] for line in said if "this must never be" in line]
+    verdict.figures["tracebacks"] = sum(line.startswith("Traceback") for line in said)
+    verdict.figures["errors"] = dict(Counter(line[24:200] for line in said if " ERROR " in line[:40]).most_common(5))
     return verdict
 
 
@@ -170,6 +175,7 @@ def table(figures: dict[str, Any]) -> str:
         "answers": figures["http"],
         "at rest after the last blow": f"{figures['settled_s']} s",
         "blows": len(figures["nemesis"]),
+        "tracebacks in the logs of our processes": f"{figures['tracebacks']} {figures['errors'] or ''}",
         "cannot be done here": ", ".join(f"{name} ({why})" for name, why in figures["left_out"].items()) or "–",
     }
     return "\n".join(f"{name:46} {value}" for name, value in rows.items())

@@ -16,6 +16,7 @@ from pipelines.commands import RefusingCommand
 from pipelines.refusal import Refusal
 
 LOOK_EVERY = 5.0  # seconds between looks for a cluster that hangs
+STALLED_CLUSTER_HAS = 3.0  # seconds to hand back what its workers hold
 
 
 class Command(RefusingCommand):
@@ -92,7 +93,10 @@ class Loop:
         scheduler.run_forever(self.stopping)
         if cluster:
             died = not cluster.is_alive()
-            cluster.stop(settings.DRAIN_SECONDS if self.signals < 2 and not self.is_stalled else 0)
+            if self.is_stalled:
+                cluster.stop(0, STALLED_CLUSTER_HAS)
+            else:
+                cluster.stop(settings.DRAIN_SECONDS if self.signals < 2 else 0)
             if died or self.is_stalled:
                 what = "left ready work for a minute" if self.is_stalled else "ended unexpectedly"
                 sys.stderr.write(f"error: the worker cluster {what}\n")
