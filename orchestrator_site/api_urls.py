@@ -22,9 +22,9 @@ from rest_framework.views import APIView
 from orchestrator_site.health import SystemView, healthz, readyz
 from orchestrator_site.token_resource import TokenViewSet
 from pipelines.viewsets import NUMBER, PIPELINE_UUID, PipelineViewSet
-from runs.history_resource import BlockHistoryView
+from runs.figures.history_resource import BlockHistoryView
 from runs.pool_resource import PoolViewSet
-from runs.retention_resource import RetentionViewSet
+from runs.retaining.retention_resource import RetentionViewSet
 from runs.viewsets import BlockRunViewSet, PipelineRunViewSet, RunsOfPipelineViewSet
 from schedules.backfilling.backfill_viewsets import BackfillViewSet
 from schedules.days.calendar_viewsets import CalendarViewSet, MaintenanceWindowViewSet

@@ -16,7 +16,8 @@ from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from pipelines.retention_rules import Rules, in_words
-from runs import history_of_blocks, lifecycle, overview
+from runs import lifecycle, overview
+from runs.figures import history_of_blocks
 from runs.forms import StartForm, what_came_of
 from runs.models import PipelineRun
 from runs.views import is_refresh, with_progress

@@ -5,7 +5,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from orchestrator_site import account_pages, pipeline_pages, views
-from runs import retention_pages
+from runs.retaining import retention_pages
 from schedules.simulating import load_pages
 
 admin.site.site_title = admin.site.site_header = "Orchestrator"

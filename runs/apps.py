@@ -5,7 +5,8 @@ class RunsConfig(AppConfig):
     name = "runs"
 
     def ready(self) -> None:
-        from runs import asking, children, cluster, status_checks
+        from runs import asking, children, status_checks
+        from runs.working import cluster
 
         cluster.install_guards()
         asking.VERBS.update(

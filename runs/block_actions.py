@@ -7,9 +7,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from pipelines.viewsets import Resource, validated
-from runs import history, marking
+from runs import history
 from runs.models import BlockRun
-from runs.retry_serializers import MarkSerializer
+from runs.retrying import marking
+from runs.retrying.retry_serializers import MarkSerializer
 from runs.serializers import AttemptsSerializer, BlockRunDetailSerializer
 
 

@@ -11,8 +11,9 @@ from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.signing import SignedPackage
 
-from runs import bell, clock, recovery, workers
+from runs import bell, clock, recovery
 from runs.models import BlockRun
+from runs.working import workers
 
 logger = logging.getLogger(__name__)
 LOOK_EVERY = 1.0  # seconds, when no bell rings

@@ -8,12 +8,13 @@ import psycopg2
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 
-from runs import bell, kinship, lifecycle, logs, recovery, workers
-from runs.crew import Crew
+from runs import bell, kinship, lifecycle, logs, recovery
 from runs.models import BlockRun, PipelineRun, Role, WorkerKind
-from runs.persisting import PATIENCE
 from runs.progress import Display
 from runs.states import BlockStatus
+from runs.working import workers
+from runs.working.crew import Crew
+from runs.working.persisting import PATIENCE
 
 SWEEP_EVERY = timedelta(seconds=2)
 TIMERS_EVERY = timedelta(seconds=1)

@@ -9,7 +9,8 @@ from django import forms
 
 from pipelines.parsers import MAX_BYTES, read_json
 from pipelines.refusal import Refusal
-from runs.models import Origin, PipelineRun, PipelineRunQuerySet, choices
+from runs.models import Origin, PipelineRun, PipelineRunQuerySet
+from runs.models.runs import choices
 from runs.repeats import kept_or_started
 from runs.states import RunStatus
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from django.conf import settings
 
 from pipelines.refusal import Refusal
-from runs import workers
 from runs.models import Worker, WorkerKind
+from runs.working import workers
 
 
 def note(project: Path) -> None:

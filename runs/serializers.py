@@ -9,7 +9,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from pipelines.serializers import Instant, JSONObject, StrictSerializer, Text
-from runs import kinship, metrics
+from runs import kinship
+from runs.figures import metrics
 from runs.models import BlockRun, Origin, PipelineRun
 from runs.overview import members_of
 from runs.states import BlockStatus, RunStatus

@@ -6,8 +6,9 @@ from multiprocessing import util
 
 from django.db import DatabaseError, close_old_connections
 
-from runs import clock, stopping
-from runs.working import WorkerProcess
+from runs import clock
+from runs.working import stopping
+from runs.working.process import WorkerProcess
 
 logger = logging.getLogger(__name__)
 _process: tuple[int, WorkerProcess] | None = None
@@ -37,7 +38,7 @@ def warm_up() -> None:
     from django.conf import settings
 
     from executors.local import LocalExecutor
-    from runs import jobs
+    from runs.working import jobs
 
     try:
         executor = process().executor("local_python")

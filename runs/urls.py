@@ -1,6 +1,8 @@
 from django.urls import path
 
-from runs import bulk_pages, retry_pages, views
+from runs import views
+from runs.bulk import pages as bulk_pages
+from runs.retrying import retry_pages
 
 app_name = "runs"
 urlpatterns = [

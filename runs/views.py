@@ -15,14 +15,14 @@ from pipelines.drawing import draw
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import callbacks, kinship, lifecycle, logs, overview, streams
-from runs.bulk import MOST
-from runs.figures import figures, log_is_gone
+from runs.bulk.verbs import MOST
+from runs.figures.figures import figures, log_is_gone
 from runs.forms import RunFilter
 from runs.history import all_attempts
 from runs.models import BlockRun, PipelineRun, Role
+from runs.reasons.why import why
 from runs.shown_members import Members
 from runs.states import BlockStatus, RunStatus
-from runs.why import why
 
 PAGE = 50
 MOST_BLOCKS = 500  # rows of the table of a run's blocks

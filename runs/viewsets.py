@@ -23,13 +23,16 @@ from pipelines import catalog
 from pipelines.filters import choice, instant, number, read_number, text
 from pipelines.refusal import Refusal
 from pipelines.viewsets import Resource, validated
-from runs import lifecycle, logs, retry_actions
+from runs import lifecycle, logs
 from runs.block_actions import BlockActions
-from runs.bulk_actions import BulkActions
+from runs.bulk.actions import BulkActions
 from runs.callback_actions import CallbackActions
 from runs.models import BlockRun, Origin, PipelineRun, Role
+from runs.reasons.why import why
+from runs.reasons.why_serializers import ExplanationSerializer
 from runs.repeats import start_once
-from runs.retry_actions import RetryActions
+from runs.retrying import retry_actions
+from runs.retrying.retry_actions import RetryActions
 from runs.run_log import read_run_log
 from runs.serializers import (
     BlockLogSerializer,
@@ -44,8 +47,6 @@ from runs.serializers import (
     log_line,
 )
 from runs.states import BlockStatus, RunStatus
-from runs.why import why
-from runs.why_serializers import ExplanationSerializer
 
 LOG_BYTES = 64 * 1024
 MOST_LOG_BYTES = 1024 * 1024

@@ -5,7 +5,8 @@ class SchedulesConfig(AppConfig):
     name = "schedules"
 
     def ready(self) -> None:
-        from runs import admission, children, removing, retention
+        from runs import admission, children
+        from runs.retaining import removing, retention
         from schedules import asked, removed_runs
         from schedules.days import window_holds
 

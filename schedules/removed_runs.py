@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from runs.retention import REMOVED
+from runs.retaining.retention import REMOVED
 from schedules.models import Backfill, Occurrence
 
 

@@ -15,10 +15,11 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from pipelines import catalog, passed_over
 from pipelines.refusal import Refusal
-from runs import bell, clock, events, lifecycle, pools, recovery, workers
+from runs import bell, clock, events, lifecycle, pools, recovery
 from runs.admission import NotAdmitted
-from runs.janitor import Janitor
 from runs.models import Origin, PipelineRun, Worker, WorkerKind
+from runs.retaining.janitor import Janitor
+from runs.working import workers
 from schedules import calls, chains, firing, forecasts, trails, waiting
 from schedules.backfilling import backfill_endings
 from schedules.files import triggers_yaml

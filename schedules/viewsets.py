@@ -18,9 +18,9 @@ from pipelines.refusal import Refusal
 from pipelines.serializers import read_instant
 from pipelines.viewsets import Resource, validated
 from runs.models import Origin
+from runs.reasons.why_serializers import ExplanationSerializer
 from runs.serializers import PipelineRunSerializer, StartSerializer
 from runs.viewsets import IDEMPOTENCY_KEY, RunList, start
-from runs.why_serializers import ExplanationSerializer
 from schedules import scheduler, triggers
 from schedules.mage_trigger import check_active
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType, Source

@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from orchestrator_site.templatetags.look import duration, look_of
-from runs.history_of_blocks import History
+from runs.figures.history_of_blocks import History
 
 register = template.Library()
 TALL, LOW, STEP = 16, 3, 4

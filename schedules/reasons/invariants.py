@@ -17,7 +17,7 @@ from runs import admission
 from runs.limits import NO_LIMITS, Limits
 from runs.limits import gates as gates_of_start
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
-from runs.presence import OLD_LOOP
+from runs.reasons.presence import OLD_LOOP
 from runs.states import RUN_FINISHED, BlockStatus, RunStatus
 from schedules.days.calendars import Shelf
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType

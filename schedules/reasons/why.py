@@ -11,12 +11,12 @@ from django.urls import reverse
 
 from pipelines.refusal import Refusal
 from runs import admission
-from runs.explanations import Check, Explanation, Link, at, counted, first_shut, listed, pipeline_link, run_link
 from runs.models import Origin, PipelineRun
 from runs.planning import Draft, draft_run
-from runs.presence import executor_check, scheduler_check, worker_check
-from runs.why import gate_checks
-from runs.why import why as why_run
+from runs.reasons.explanations import Check, Explanation, Link, at, counted, first_shut, listed, pipeline_link, run_link
+from runs.reasons.presence import executor_check, scheduler_check, worker_check
+from runs.reasons.why import gate_checks
+from runs.reasons.why import why as why_run
 from schedules import starting
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
 from schedules.policies import Settings

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from django.urls import reverse
 
 from pipelines.refusal import Refusal
-from runs.explanations import Check, Link, at, counted, listed, pipeline_link, run_link
 from runs.models import PipelineRun
-from runs.presence import ago
+from runs.reasons.explanations import Check, Link, at, counted, listed, pipeline_link, run_link
+from runs.reasons.presence import ago
 from runs.states import RunStatus
 from schedules import forecasts, trails
 from schedules.accounting import account

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from django.db.models import Count, Exists, Min, OuterRef
 
-from runs.explanations import at, counted
 from runs.models import BlockRun, PipelineRun
-from runs.presence import scheduler_check
+from runs.reasons.explanations import at, counted
+from runs.reasons.presence import scheduler_check
 from runs.states import BlockStatus, RunStatus
 from schedules.models import Decision, Occurrence, PipelineSchedule
 from schedules.reasons.why_conditions import is_late

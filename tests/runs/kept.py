@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.models import Pipeline
-from runs import jobs, logs, removing, repeating, retention
+from runs import logs
 from runs.models import BlockRun, PipelineRun
+from runs.retaining import removing, retention
+from runs.retrying import repeating
 from runs.states import BlockStatus, RunStatus
+from runs.working import jobs
 from tests.factories import NOON, make_pipeline, make_run
 
 DONE = dict.fromkeys(("load", "clean", "save"), BlockStatus.COMPLETED)

@@ -13,7 +13,7 @@ from pipelines import catalog
 from runs import lifecycle, logs, recovery
 from runs.lifecycle import RunSettings
 from runs.models import BlockRun, Origin, PipelineRun
-from runs.working import WorkerProcess
+from runs.working.process import WorkerProcess
 
 
 class Place:

@@ -28,12 +28,14 @@ from executors.base import Outcome
 from orchestrator_site import tokens
 from pipelines import catalog, variables
 from pipelines.models import Pipeline
-from runs import bell, events, lifecycle, logs, pools, recovery, repeating, workers
+from runs import bell, events, lifecycle, logs, pools, recovery
 from runs.lifecycle import create_run
 from runs.models import BlockRun, Event, Origin, PipelineRun, Worker, WorkerKind
 from runs.planning import RunSettings
+from runs.retrying import repeating
 from runs.states import BLOCK_FINISHED, RUN_FINISHED
-from runs.working import WorkerProcess
+from runs.working import workers
+from runs.working.process import WorkerProcess
 from tests.factories import make_pipeline, make_user
 from tests.runs.outcomes import COMPLETED, FAILED, HANDED_BACK, NOT_YET
 

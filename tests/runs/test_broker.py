@@ -16,11 +16,12 @@ from django_q.conf import Conf
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
-from runs import bell, broker, workers
+from runs import bell, broker
 from runs.broker import HINT_AGAIN_AFTER, BlockRunBroker
 from runs.lifecycle import RunSettings, create_run
 from runs.models import Origin, PipelineRun, WorkerKind
 from runs.states import BlockStatus
+from runs.working import workers
 from tests.conftest import ON_POSTGRES
 from tests.factories import make_pipeline
 from tests.runs.outcomes import claim, make_owner, statuses

@@ -11,11 +11,12 @@ from django.conf import settings
 from executors.base import Failure, Outcome, Verdict
 from pipelines.graph import Block
 from pipelines.refusal import Refusal
-from runs import callbacks, lifecycle, marking, recovery, repeating
+from runs import callbacks, lifecycle, recovery
 from runs.callback_rows import AFTER_BLOCKS, fitting
 from runs.lifecycle import create_run
 from runs.models import BlockRun, Origin, PipelineRun, Role
 from runs.planning import RunSettings
+from runs.retrying import marking, repeating
 from runs.states import BlockStatus, RunStatus
 from schedules.reasons import invariants
 from tests.factories import make_pipeline

@@ -12,11 +12,12 @@ from django.db import connection
 from django.utils import timezone
 
 from pipelines.graph import Block
-from runs import bell, hosting, lifecycle, recovery
+from runs import bell, lifecycle, recovery
 from runs.lifecycle import create_run
 from runs.models import Origin, PipelineRun
 from runs.states import RunStatus
-from runs.stop_ear import StopEar
+from runs.working import hosting
+from runs.working.stop_ear import StopEar
 from tests.factories import make_pipeline
 from tests.runs.outcomes import COMPLETED, NOT_YET, claim, make_owner, statuses
 from tests.runs.place import Place

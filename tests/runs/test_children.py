@@ -9,10 +9,11 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from pipelines.models import Pipeline
-from runs import asking, kinship, lifecycle, repeating
+from runs import asking, kinship, lifecycle
 from runs.models import BlockRun, Origin, PipelineRun
+from runs.reasons.why import why
+from runs.retrying import repeating
 from runs.states import BlockStatus, RunStatus
-from runs.why import why
 from schedules.models import ScheduleType
 from tests.factories import NOON, make_pipeline, make_run, make_schedule, make_worker
 from tests.runs.outcomes import FAILED

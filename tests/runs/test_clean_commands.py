@@ -10,8 +10,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from runs import janitor
 from runs.models import PipelineRun
+from runs.retaining import janitor
 from tests.factories import make_pipeline
 from tests.runs.kept import files_of, old_run, pipeline_with, with_files
 from tests.runs.small_project import write_project

@@ -7,9 +7,9 @@ import pytest
 
 from executors.base import Outcome
 from runs.lifecycle import cancel, claim_next, finish_block
-from runs.marking import mark
 from runs.models import PipelineRun
-from runs.repeating import retry
+from runs.retrying.marking import mark
+from runs.retrying.repeating import retry
 from tests.runs.fans import a_block, a_dynamic, ended_as, fan, outcomes, start
 from tests.runs.outcomes import FAILED, drive, make_owner, statuses
 

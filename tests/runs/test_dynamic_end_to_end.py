@@ -6,7 +6,7 @@ import pytest
 
 from pipelines import variables
 from runs.models import PipelineRun
-from runs.repeating import retry
+from runs.retrying.repeating import retry
 from tests.runs.outcomes import statuses
 from tests.runs.place import Place, block, said
 

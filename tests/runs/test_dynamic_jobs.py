@@ -5,8 +5,9 @@ from datetime import datetime
 import pytest
 
 from executors.base import Outcome, Verdict
-from runs import jobs, lifecycle
+from runs import lifecycle
 from runs.models import PipelineRun
+from runs.working import jobs
 from tests.runs.fans import a_block, a_dynamic, fan, outcomes, start
 from tests.runs.outcomes import FAILED, claim, drive, make_owner
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from executors.base import Failure, Outcome, Verdict
-from runs import history, lifecycle, recovery, repeating
+from runs import history, lifecycle, recovery
 from runs.models import Attempt, BlockRun, Origin, PipelineRun
+from runs.retrying import repeating
 from tests.factories import make_pipeline
 from tests.runs.outcomes import COMPLETED, FAILED, HANDED_BACK, claim, drive, make_owner
 

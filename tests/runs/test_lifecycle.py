@@ -13,11 +13,12 @@ from executors.base import Failure, Outcome, Verdict
 from pipelines.graph import Block
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import lifecycle, repeating
+from runs import lifecycle
 from runs.lifecycle import create_run
 from runs.models import BlockRun, Event, Origin, PipelineRun
 from runs.planning import RunSettings
 from runs.readiness import Node, settle
+from runs.retrying import repeating
 from runs.states import BLOCK_FINISHED, BlockStatus, RunStatus
 from tests.factories import make_pipeline
 from tests.runs.outcomes import COMPLETED, FAILED, HANDED_BACK, NOT_YET, REFUSED, claim, drive, make_owner, statuses

@@ -9,8 +9,9 @@ from django.core.management import call_command
 
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import one_project, workers
+from runs import one_project
 from runs.models import PipelineRun, WorkerKind
+from runs.working import workers
 from tests.factories import NOON, make_pipeline, make_worker
 from tests.runs.small_project import write_project
 

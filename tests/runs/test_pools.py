@@ -11,8 +11,8 @@ from pipelines.graph import Block
 from pipelines.refusal import Refusal
 from runs import lifecycle, pools
 from runs.models import BlockRun, Origin, PipelineRun, Pool
+from runs.reasons.why import why
 from runs.states import BlockStatus
-from runs.why import why
 from tests.factories import NOON, make_pipeline
 from tests.runs.outcomes import COMPLETED, FAILED, HANDED_BACK, make_owner, statuses
 

@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from runs import lifecycle, recovery, workers
+from runs import lifecycle, recovery
 from runs.lifecycle import create_run
 from runs.models import BlockRun, Origin, PipelineRun, Worker, WorkerKind
 from runs.planning import RunSettings
 from runs.states import BlockStatus, RunStatus
+from runs.working import workers
 from tests.factories import make_pipeline
 from tests.runs.outcomes import COMPLETED, FAILED, claim, drive, make_owner, statuses
 

@@ -21,9 +21,10 @@ from hypothesis.stateful import (
 
 from executors.base import Outcome, Verdict
 from pipelines.graph import Block
-from runs import lifecycle, recovery, repeating
+from runs import lifecycle, recovery
 from runs.models import BlockRun, Origin, PipelineRun, Worker
 from runs.planning import RunSettings
+from runs.retrying import repeating
 from runs.states import BLOCK_FINISHED
 from tests.factories import NOON, make_pipeline
 from tests.runs.outcomes import COMPLETED, FAILED, HANDED_BACK, NOT_YET, REFUSED, make_owner

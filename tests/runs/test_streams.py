@@ -6,9 +6,10 @@ import pytest
 from django.test import Client
 
 from pipelines.refusal import Refusal
-from runs import jobs, lifecycle, streams
+from runs import lifecycle, streams
 from runs.models import BlockRun, Origin, PipelineRun
 from runs.states import BlockStatus
+from runs.working import jobs
 from tests.factories import NOON, make_client, make_pipeline, make_run, make_user, text_of
 
 pytestmark = pytest.mark.django_db

@@ -11,10 +11,11 @@ import pytest
 from django.db import OperationalError
 
 from executors.local import LocalExecutor
-from runs import stopping, tasks
-from runs.cluster import SocketQueue
+from runs import tasks
 from runs.models import BlockRun, Worker
-from runs.working import WorkerProcess
+from runs.working import stopping
+from runs.working.cluster import SocketQueue
+from runs.working.process import WorkerProcess
 from tests.runs.place import Place, block, said
 
 CODE = "@custom\ndef hello(): print('hello')\n"

@@ -9,7 +9,7 @@ from executors.base import Outcome
 from pipelines.graph import Block
 from runs.lifecycle import RunSettings, create_run
 from runs.models import Origin, PipelineRun
-from runs.repeating import retry
+from runs.retrying.repeating import retry
 from tests.factories import make_pipeline
 from tests.runs.outcomes import COMPLETED, FAILED, REFUSED, drive, statuses
 

@@ -18,9 +18,10 @@ from django.utils import timezone
 from pipelines import catalog
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from runs import bell, lifecycle, recovery, repeating
+from runs import bell, lifecycle, recovery
 from runs.admission import NotAdmitted
 from runs.models import Origin, PipelineRun
+from runs.retrying import repeating
 from runs.states import RunStatus
 from schedules import holding, scheduler, triggers
 from schedules.backfilling import backfill_endings, backfills

@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from pipelines.refusal import Refusal
-from runs import repeating
 from runs.models import PipelineRun
+from runs.retrying import repeating
 from runs.states import BlockStatus, RunStatus
 from schedules.backfilling import backfill_endings, backfills
 from schedules.backfilling.backfill_progress import forecast, progress

@@ -10,8 +10,9 @@ from django.db import InterfaceError, OperationalError, connection
 from django.test import override_settings
 from django.utils import timezone
 
-from runs import bell, workers
+from runs import bell
 from runs.models import PipelineRun, Worker, WorkerKind
+from runs.working import workers
 from schedules.scheduler import Duty, Loop, run_forever
 from tests.factories import NOON, make_schedule
 from tests.pipelines.project_on_disk import ProjectOnDisk

@@ -1,6 +1,6 @@
 """Old runs, by hand."""
 
-from runs.cleaning import CleaningCommand
+from runs.retaining.cleaning import CleaningCommand
 
 
 class Command(CleaningCommand):

@@ -23,12 +23,12 @@ from pipelines.parsers import InvalidJSON, check_text, read_json
 from pipelines.refusal import Refusal
 from pipelines.serializers import read_instant
 from runs import lifecycle, one_project, tables
-from runs.crew import Crew
 from runs.following import Follower
 from runs.models import BlockRun, Origin, PipelineRun, Role
 from runs.planning import RunSettings
 from runs.progress import Display, Moving, Plain, Silent, run_in_words, say_beside
 from runs.states import RunStatus
+from runs.working.crew import Crew
 
 EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.CANCELLED: 3}
 FORCED = 130

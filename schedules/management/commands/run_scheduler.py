@@ -105,7 +105,7 @@ class Loop:
     def start_cluster(self) -> Any:
         from django_q.conf import Conf
 
-        from runs.cluster import EmbeddedCluster
+        from runs.working.cluster import EmbeddedCluster
 
         Conf.WORKERS = self.workers
         cluster = EmbeddedCluster()
@@ -114,7 +114,7 @@ class Loop:
 
     def watch(self, cluster: Any) -> None:
         """End this process when the cluster has died or hangs: whoever supervises us starts both again."""
-        from runs.watchdog import Watchdog
+        from runs.working.watchdog import Watchdog
 
         watchdog, look_at = Watchdog(), time.monotonic() + LOOK_EVERY
         while not self.stopping.wait(1.0):

@@ -10,9 +10,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from runs import admission
-from runs.explanations import Check
 from runs.limits import Answer, Gate
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
+from runs.reasons.explanations import Check
 from runs.states import BlockStatus, RunStatus
 from schedules import scheduler
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType
