@@ -74,7 +74,7 @@ def test_a_member_has_a_page_of_its_own_and_the_way_back(ada: Client, now: datet
 
     assert "<h2>child:70</h2>" in said
     assert 'one of 80 of <a data-swap href="?block=child">' in said
-    assert '<input type="hidden" name="from_block" value="child:70">' in said
+    assert '/retry/?from_block=child%3A70"' in said
 
 
 def test_a_failed_member_is_repeated_from_its_page(ada: Client, now: datetime) -> None:
