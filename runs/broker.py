@@ -20,6 +20,7 @@ LOOK_EVERY = 1.0  # seconds, when no bell rings
 HINT_AGAIN_AFTER = 10.0  # seconds until a row that nobody claimed is named again
 TIDY_EVERY = 2.0
 PLAIN_TASKS_EVERY = 5.0
+HINTED = ("pk", "attempt", "queued_at")
 
 
 class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
@@ -67,8 +68,11 @@ class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         now = time.monotonic()
         self.hinted = {key: at for key, at in self.hinted.items() if now - at < HINT_AGAIN_AFTER}
         # A sensor is queued again and again under one attempt: the time of queueing tells its turns apart.
-        queued = BlockRun.objects.queued().values_list("pk", "attempt", "queued_at")
-        rows = queued[: Conf.WORKERS + len(self.hinted)]
+        most = Conf.WORKERS + len(self.hinted)
+        rows: list[Any] = list(BlockRun.objects.in_turn().values_list(*HINTED, "pool")[:most])
+        if any(row[-1] for row in rows):  # a pool is in question: asked about only then, that takes its time
+            rows = list(BlockRun.objects.queued().values_list(*HINTED, "pool")[:most])
+        rows = [row[:-1] for row in rows]
         fresh = [row for row in rows if row not in self.hinted][: Conf.WORKERS]
         self.hinted.update(dict.fromkeys(fresh, now))
         return [(None, hint(block_run_id, attempt)) for block_run_id, attempt, _ in fresh]

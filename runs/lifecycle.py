@@ -156,15 +156,15 @@ def claim_next(
     only_graph: bool = False,
 ) -> BlockRun | None:
     """Take the most urgent queued block run (of one run or of some, if given; no callback, if so asked), if any."""
-    queued = BlockRun.objects.queued()
+    wanted = BlockRun.objects.all()
     if run is not None:
-        queued = queued.filter(pipeline_run=run)
+        wanted = wanted.filter(pipeline_run=run)
     if runs is not None:
-        queued = queued.filter(pipeline_run__in=runs)
+        wanted = wanted.filter(pipeline_run__in=runs)
     if only_graph:  # a callback between two blocks would end the process that they share
-        queued = queued.of_graph()
+        wanted = wanted.of_graph()
     for _ in range(CLAIM_TRIES):
-        block_run = queued.first()
+        block_run = wanted.next_queued()
         if block_run is None or take(block_run, worker, moment):
             return block_run
     return None  # many are taking at once: the next look finds what they leave

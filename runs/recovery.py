@@ -19,7 +19,7 @@ REPEAT_BELL_AFTER = timedelta(seconds=10)
 def sweep(moment: datetime) -> int:
     """Repair what can be repaired now; return how many rows were. Cheap when all is well (a few indexed looks)."""
     repaired = take_back_lost(moment) + end_overdue(moment) + unstick(moment) + start_held(moment)
-    if BlockRun.objects.queued().filter(queued_at__lt=moment - REPEAT_BELL_AFTER).exists():
+    if BlockRun.objects.filter(queued_at__lt=moment - REPEAT_BELL_AFTER).has_queued():
         bell.ring("queue")
     return repaired
 

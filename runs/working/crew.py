@@ -121,6 +121,6 @@ def warm_up(process: WorkerProcess, *, is_first: bool) -> None:
 
 def do_what_is_queued(process: WorkerProcess, run_id: int) -> int:
     """Do what is queued of the run, and of the runs that its blocks started."""
-    if not persist(lambda: BlockRun.objects.queued().filter(pipeline_run__in=kinship.family(run_id)).exists()):
+    if not persist(lambda: BlockRun.objects.filter(pipeline_run__in=kinship.family(run_id)).has_queued()):
         return 0
     return process.work_on_anything(PipelineRun(pk=run_id))

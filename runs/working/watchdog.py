@@ -19,11 +19,11 @@ class Watchdog:
 
     def is_stalled(self, pids: Collection[int], moment: datetime) -> bool:
         """Tell whether these processes of this host, workers of one cluster, have left ready work for a minute."""
-        ready = BlockRun.objects.queued().filter(queued_at__lt=moment - GRACE)
+        ready = BlockRun.objects.filter(queued_at__lt=moment - GRACE)
         ours = Worker.objects.filter(host=workers.this_host(), kind=WorkerKind.WORKER, stopped_at=None, pid__in=pids)
         held = BlockRun.objects.filter(worker__in=ours)
         busy = held.filter(status=BlockStatus.RUNNING).values("worker")
-        if not (ready.exists() and ours.exclude(pk__in=busy).exists()):
+        if not (ready.has_queued() and ours.exclude(pk__in=busy).exists()):
             self.since = None
         elif self.since is None or held.filter(started_at__gte=self.since).exists():
             self.since = moment

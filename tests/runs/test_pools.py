@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from pipelines.graph import Block
@@ -204,3 +206,19 @@ def test_a_block_that_was_taken_away_while_it_waited_takes_its_slots_with_its_ne
     assert lifecycle.claim_next(worker, LATER, run=run) is not None
     assert pools.used("db") == 1
     assert pools.step_in(parent), "it is answered, and finds that it has been taken away"
+
+
+def test_nothing_is_asked_about_pools_where_none_is_named() -> None:
+    Pool.objects.create(name="db", slots=1)
+    start(("a", None, 1), ("b", None, 1))
+    with CaptureQueriesContext(connection) as asked:
+        claimed()
+        assert not BlockRun.objects.has_queued()
+    assert not [query["sql"] for query in asked if Pool._meta.db_table in query["sql"]]
+
+
+def test_what_waits_for_a_full_pool_is_not_ready() -> None:
+    Pool.objects.create(name="db", slots=1)
+    start(("a", "db", 1), ("b", "db", 1))
+    assert claimed() == ["a"]
+    assert not BlockRun.objects.has_queued()
