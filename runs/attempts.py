@@ -2,14 +2,22 @@
 
 from collections.abc import Mapping
 from copy import copy
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from django.conf import settings
 
 from executors.base import Outcome, Verdict
 from runs import events, history
 from runs.models import BlockRun, PipelineRun, Role
 from runs.retries import delay_before_next, objection
 from runs.states import BlockStatus
+
+# What is due later than this is seen by the scheduler at its next poll, in good time.
+RUNG_FOR = timedelta(seconds=2 * settings.SCHEDULER_POLL_SECONDS)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+# How far a sensor's look may be put off, by its interval.
+GRIDS = ((timedelta(seconds=60), timedelta(seconds=5)), (timedelta(seconds=10), timedelta(seconds=1)))
 
 
 def record(run: PipelineRun, block_run: BlockRun, outcome: Outcome, moment: datetime) -> bool:
@@ -66,10 +74,12 @@ def poke_later(run: PipelineRun, block_run: BlockRun, metrics: dict[str, Any], m
             return block_run.move_to(BlockStatus.CONDITION_FAILED, completed_at=moment, reason=reason)
         error = {"type": "SensorTimeout", "message": f"the sensor was not true within {patience:g} s"}
         return fail(run, block_run, error, metrics, moment)
-    due = moment + timedelta(seconds=config.get("poke_interval") or 60)
+    interval = timedelta(seconds=config.get("poke_interval") or 60)
+    due = together(moment + interval, interval)
     if patience:  # the last look is at the end of its time, not up to an interval later
         due = min(due, since + timedelta(seconds=patience))
-    events.publish_timer()
+    if due - moment < RUNG_FOR:
+        events.publish_timer()
     return block_run.move_to(
         BlockStatus.WAITING,
         worker_id=None,
@@ -78,6 +88,14 @@ def poke_later(run: PipelineRun, block_run: BlockRun, metrics: dict[str, Any], m
         metrics=metrics,
         reason="not true yet; looks again",
     )
+
+
+def together(due: datetime, interval: timedelta) -> datetime:
+    """Put a look off to the next full second, or five of them: many sensors are woken at once, not one by one."""
+    for least, grid in GRIDS:
+        if interval >= least:
+            return due + (EPOCH - due) % grid
+    return due
 
 
 def fail_or_retry(

@@ -279,6 +279,25 @@ def test_a_sensor_that_is_not_true_gives_its_worker_back(now: datetime) -> None:
     assert sensor.next_attempt_at == now + timedelta(seconds=30)
 
 
+@pytest.mark.parametrize(
+    ("interval", "looked", "due"),
+    [
+        (5, 1.25, 6.25),  # when it was asked for
+        (10, 1.25, 12),  # at the next full second
+        (60, 1.25, 65),  # at the next five
+        (60, 5, 65),
+        (3600, 0.000001, 3605),
+    ],
+)
+def test_sensors_that_may_wait_a_little_are_woken_together(
+    now: datetime, interval: float, looked: float, due: float
+) -> None:
+    run = start(make_pipeline(blocks=[block("sensor", poke_interval=float(interval))]), now)
+    at = now + timedelta(seconds=looked)
+    lifecycle.finish_block(claim(run, "sensor", make_owner(now), now), NOT_YET, moment=at)
+    assert run.block_runs.get().next_attempt_at == now + timedelta(seconds=due)
+
+
 @pytest.mark.parametrize(("soft", "status"), [(False, "failed"), (True, "condition_failed")])
 def test_a_sensor_loses_patience(now: datetime, soft: bool, status: str) -> None:
     run = start(make_pipeline(blocks=[block("sensor", poke_timeout=60.0, soft_fail=soft)]), now)
