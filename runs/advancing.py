@@ -27,8 +27,12 @@ ADVANCED_BY = (
 
 
 def lock(run_id: int) -> PipelineRun:
-    """Return the run, its row held until the commit: blocks of one run finish in turn."""
-    return PipelineRun.objects.select_for_update().only(*ADVANCED_BY).get(pk=run_id)
+    """Return the run, its row held until the commit: blocks of one run finish in turn.
+
+    What only refers to the run (an event about it) may be written meanwhile; else who holds a block run and writes one
+    would wait for who holds the run and wants that block run.
+    """
+    return PipelineRun.objects.select_for_update(no_key=True).only(*ADVANCED_BY).get(pk=run_id)
 
 
 def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:

@@ -136,7 +136,7 @@ def stop(callback: BlockRun, *, moment: datetime, by: str) -> None:
         hint = f"Cancel its run, {callback.pipeline_run_id}, instead."
         raise Refusal(f"{callback.block_uuid} is no callback: it is not stopped alone.", hint=hint, code="conflict")
     with transaction.atomic():
-        run = PipelineRun.objects.select_for_update().only("status").get(pk=callback.pipeline_run_id)
+        run = PipelineRun.objects.select_for_update(no_key=True).only("status").get(pk=callback.pipeline_run_id)
         callback = BlockRun.objects.get(pk=callback.pk)
         reason = f"stopped by {by}"[:500]
         if callback.is_finished or not callback.move_to(

@@ -13,6 +13,7 @@ from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
 
 BATCH = 200
+TIMERS_AT_ONCE = 5000  # what is left comes at the next look, at once
 REPEAT_BELL_AFTER = timedelta(seconds=10)
 
 
@@ -26,10 +27,8 @@ def sweep(moment: datetime) -> int:
 
 def due_timers(moment: datetime) -> datetime | None:
     """Queue the waiting block runs whose time has come; return when the next is due."""
-    due = BlockRun.objects.due(moment)
-    if due.exists():
-        due.move_to(BlockStatus.WAITING, BlockStatus.QUEUED, queued_at=moment, next_attempt_at=None)
-        events.publish_work()
+    if BlockRun.objects.due(moment).exists():
+        queue_due(moment)
     timed = BlockRun.objects.filter(status=BlockStatus.WAITING, next_attempt_at__isnull=False)
     waiting = timed.order_by("next_attempt_at")
     deadlines = PipelineRun.objects.filter(status=RunStatus.RUNNING, deadline_at__gt=moment).order_by("deadline_at")
@@ -39,6 +38,15 @@ def due_timers(moment: datetime) -> datetime | None:
         slas.note_passed(moment),
     ]
     return min((found for found in moments if found), default=None)
+
+
+def queue_due(moment: datetime) -> None:
+    """Queue what is due, all but what somebody holds, who may be ending its run: to wait for that in turn is a knot."""
+    with transaction.atomic():
+        due = BlockRun.objects.due(moment).select_for_update(skip_locked=True, no_key=True).order_by("next_attempt_at")
+        held = BlockRun.objects.filter(pk__in=list(due.values_list("pk", flat=True)[:TIMERS_AT_ONCE]))
+        if held.move_to(BlockStatus.WAITING, BlockStatus.QUEUED, queued_at=moment, next_attempt_at=None):
+            events.publish_work()
 
 
 def take_back_lost(moment: datetime) -> int:
