@@ -59,7 +59,8 @@ def of_run(run: PipelineRun) -> Metrics:
     waiting: created until it was let in (not known once it was retried); starting: until its first block began;
     running: from there to its end.
     """
-    sums = run.block_runs.of_graph().aggregate(**SUMS, first=Min("first_started_at", filter=of_this_attempt(run)))
+    rows = BlockRun.objects.filter(pipeline_run=run).of_graph()  # run.block_runs may be prefetched, without members
+    sums = rows.aggregate(**SUMS, first=Min("first_started_at", filter=of_this_attempt(run)))
     begun = sums["first"]
     return {
         "waiting_seconds": seconds(run.created_at, run.started_at) if run.attempt == 1 else None,

@@ -110,6 +110,19 @@ def test_blocks_that_a_retry_left_alone_do_not_tell_when_it_began() -> None:
     assert (found["waiting_seconds"], found["starting_seconds"], found["running_seconds"]) == (None, 0.5, 13.0)
 
 
+def test_members_are_summed_up_in_the_api_too() -> None:
+    run, api = a_run(), make_client()
+    load = run.block_runs.get(block_uuid="load")
+    before = api.get(f"/api/v1/pipeline_runs/{run.pk}").json()["metrics"]
+
+    output = [{"name": "output_0", "rows": 4, "bytes": 10}]
+    BlockRun.objects.filter(block_uuid="save").update(role="member", parent=load, output=output, metrics=USED)
+
+    after_it = api.get(f"/api/v1/pipeline_runs/{run.pk}").json()["metrics"]
+    assert after_it["rows"] == before["rows"] + 4
+    assert after_it["cpu_seconds"] == before["cpu_seconds"] + USED["cpu_seconds"]
+
+
 def test_the_api_tells_both() -> None:
     run, api = a_run(), make_client()
 
