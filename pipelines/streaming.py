@@ -69,7 +69,8 @@ def stream(job: Job, stopping: Stopping, counts: Counts, tell: Tell) -> None:
     finally:
         stopping.is_over = True
         pulse.stop()
-        let_go([parts[uuid] for uuid in (source_entry["uuid"], *parts) if uuid in parts])
+        in_order = dict.fromkeys((source_entry["uuid"], *parts))  # the source first, and once
+        let_go([parts[uuid] for uuid in in_order if uuid in parts])
 
 
 def check(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -49,7 +49,8 @@ ENDLESS = """
                 time.sleep(0.02)
 
         def destroy(self):
-            Path('source_destroyed').touch()
+            with open('source_destroyed', 'a') as file:
+                file.write('once')
     """
 SINK = """
     from pathlib import Path

@@ -170,7 +170,7 @@ def test_a_sigterm_stops_between_two_batches_and_lets_go(project: StreamProject,
     assert (result["verdict"], result["stopped"], last) == ("completed", True, "destroyed")
     assert numbers == [str(2 * number) for number in range(1, len(numbers) + 1)]
     assert int((project.root / "committed").read_text()) == len(numbers) == result["stream"]["batches"]
-    assert (project.root / "source_destroyed").exists()
+    assert (project.root / "source_destroyed").read_text() == "once"  # a client that is closed twice may raise
 
 
 def test_a_batch_that_is_on_its_way_is_let_through(project: StreamProject, started: Any) -> None:
