@@ -1,6 +1,5 @@
 """Runs that blocks start by the settings of a trigger: `trigger_pipeline(…, schedule_name=…)`."""
 
-import contextlib
 from datetime import datetime
 from typing import Any
 
@@ -35,8 +34,13 @@ def find(pipeline_uuid: str, name: str) -> PipelineSchedule | None:
 def make(pipeline_uuid: str, name: str, moment: datetime) -> PipelineSchedule:
     """Write the trigger down, active; if another block has just done so, take that one."""
     fields = {"name": name, "schedule_type": ScheduleType.API, "description": "Made by a block that asked for it."}
-    with contextlib.suppress(triggers.DuplicateName):
+    try:
         triggers.create(pipeline_uuid, fields, is_active=True, source=Source.API, moment=moment)
+    except triggers.DuplicateName:
+        pass
+    except Refusal as refusal:  # it speaks of a form's fields, which whoever calls a function has not seen
+        message = f"No trigger {name[:80]!r} can be made for {pipeline_uuid}: {refusal.message}"
+        raise Refusal(message, field="schedule_name", hint=refusal.hint, code=refusal.code) from None
     schedule = find(pipeline_uuid, name)
     if schedule is None:
         raise Refusal(f"The trigger {name!r} of {pipeline_uuid} is gone.", field="schedule_name", code="conflict")

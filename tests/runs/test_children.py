@@ -234,6 +234,15 @@ def test_a_trigger_that_is_named_and_missing_is_made_once(parent: BlockRun, sett
     assert (first.trigger_name, first.origin) == ("new", Origin.PIPELINE)
 
 
+def test_a_trigger_that_cannot_be_made_is_told_by_its_name(parent: BlockRun, settings: Any, tmp_path: Any) -> None:
+    settings.PROJECT_DIR = tmp_path
+    (tmp_path / "metadata.yaml").touch()
+
+    told = message(ask(parent, schedule_name="from code!"))
+
+    assert told.startswith("No trigger 'from code!' can be made for child: Name: 1–100 letters")
+
+
 def test_an_inactive_trigger_starts_nothing(parent: BlockRun) -> None:
     pipeline = Pipeline.objects.get(uuid="child")
     make_schedule(pipeline, name="off", schedule_type=ScheduleType.API, schedule_interval="", is_active=False)
