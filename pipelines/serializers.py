@@ -96,6 +96,17 @@ class Whole(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+class Choice(serializers.ChoiceField):
+    """One of a few words; a mistake is told with those that there are."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str) or data not in self.choices:
+            raise serializers.ValidationError(
+                f"{str(data)[:80]!r} is not known. Allowed: {', '.join(map(str, self.choices))}.", code="invalid_choice"
+            )
+        return super().to_internal_value(data)
+
+
 class Instant(serializers.DateTimeField):
     """A moment in ISO 8601 with its offset."""
 

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from pipelines.filters import number, text
 from pipelines.refusal import Refusal
-from pipelines.serializers import StrictSerializer, Text
+from pipelines.serializers import StrictSerializer, Text, Whole
 from pipelines.viewsets import Resource
 from runs import pools
 from runs.models import Pool
@@ -22,7 +22,7 @@ class PoolSerializer(StrictSerializer):
 
     id = serializers.IntegerField(read_only=True)
     name = Text(max_length=100)
-    slots = serializers.IntegerField(min_value=1, max_value=1_000_000)
+    slots = Whole(min_value=1, max_value=1_000_000)
     description = Text(required=False, allow_blank=True, max_length=500)
     from_file = serializers.BooleanField(read_only=True)
     used = serializers.IntegerField(read_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from pipelines.serializers import Instant, JSONObject, Seconds, StrictSerializer, Text, Whole
+from pipelines.serializers import Choice, Instant, JSONObject, Seconds, StrictSerializer, Text, Whole
 from schedules.models import Decision, Occurrence, PipelineSchedule, ScheduleType, Source
 from schedules.policies import mistakes
 
@@ -36,12 +36,12 @@ class PipelineScheduleSerializer(StrictSerializer):
     name = Text(max_length=100)
     description = Text(required=False, allow_blank=True, max_length=10_000)
     tags = serializers.ListField(child=Text(max_length=100), required=False, max_length=50)
-    schedule_type = serializers.ChoiceField(choices=ScheduleType.choices, required=False)
+    schedule_type = Choice(choices=ScheduleType.choices, required=False)
     schedule_interval = Text(required=False, allow_blank=True, max_length=256)
     timezone = Text(required=False, max_length=64)
     start_time = Instant(required=False, allow_null=True)
     end_time = Instant(required=False, allow_null=True)
-    status = serializers.ChoiceField(choices=SCHEDULE_STATUSES, required=False)
+    status = Choice(choices=SCHEDULE_STATUSES, required=False)
     variables = JSONObject(required=False)
     sla = Seconds(required=False, allow_null=True)
     settings = JSONObject(required=False)

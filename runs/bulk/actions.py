@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from pipelines.filters import allowed_parameters, check_name, narrowed
 from pipelines.refusal import Refusal
-from pipelines.serializers import Flag, JSONObject, StrictSerializer, Text
+from pipelines.serializers import Choice, Flag, JSONObject, StrictSerializer, Text
 from pipelines.viewsets import Resource, validated
 from runs.bulk import verbs as bulk
 from runs.models import PipelineRun
@@ -27,10 +27,10 @@ class RunsBulkSerializer(StrictSerializer):
     """
 
     filter = JSONObject()
-    verb = serializers.ChoiceField(choices=list(bulk.VERBS))
+    verb = Choice(choices=list(bulk.VERBS))
     incomplete = Flag(required=False)
     whole = Flag(required=False)
-    version = serializers.ChoiceField(choices=["pinned", "current"], required=False)
+    version = Choice(choices=["pinned", "current"], required=False)
     reason = Text(required=False, max_length=400)
     dry_run = Flag(required=False, default=False)
     token = Text(required=False, max_length=200)

@@ -8,6 +8,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from pipelines.serializers import StrictSerializer
 from pipelines.viewsets import Resource, is_dry_run, validated
 from runs.models import PipelineRun
 from runs.retrying import repeating
@@ -41,15 +42,16 @@ class RetryActions(Resource):
     @action(detail=True, methods=["post"])
     def keep(self, request: Request, pk: str) -> Response:
         """Keep a run, its logs and outputs: retention leaves them alone."""
-        return self.set_kept(True)
+        return self.set_kept(request, True)
 
     @extend_schema(request=None, responses=PipelineRunSerializer)
     @action(detail=True, methods=["post"])
     def unkeep(self, request: Request, pk: str) -> Response:
         """Leave a run to retention again."""
-        return self.set_kept(False)
+        return self.set_kept(request, False)
 
-    def set_kept(self, is_kept: bool) -> Response:
+    def set_kept(self, request: Request, is_kept: bool) -> Response:
+        validated(StrictSerializer, request)  # takes nothing, and says so
         run: PipelineRun = self.get_object()
         run.set_kept(is_kept)
         return Response(PipelineRunSerializer(run).data)

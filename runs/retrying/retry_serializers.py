@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from pipelines.differences import Difference, Setting
-from pipelines.serializers import Flag, JSONObject, StrictSerializer, Text
+from pipelines.serializers import Choice, Flag, JSONObject, StrictSerializer, Text
 from runs.retrying.marking import LONGEST_REASON, MARKS
 from runs.retrying.repeat_plans import Line, Plan
 from runs.retrying.version_changes import VersionChange
@@ -18,7 +18,7 @@ class RetrySerializer(StrictSerializer):
     from_block = Text(required=False, max_length=255)
     incomplete = Flag(required=False)
     whole = Flag(required=False)
-    version = serializers.ChoiceField(choices=["pinned", "current"], required=False, default="pinned")
+    version = Choice(choices=["pinned", "current"], required=False, default="pinned")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         whole, incomplete = attrs.pop("whole", None), attrs.pop("incomplete", None)
@@ -33,7 +33,7 @@ class RetrySerializer(StrictSerializer):
 class MarkSerializer(StrictSerializer):
     """How a block run is to end, and why."""
 
-    status = serializers.ChoiceField(choices=list(MARKS))
+    status = Choice(choices=list(MARKS))
     reason = Text(min_length=1, max_length=LONGEST_REASON)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from pipelines.serializers import Flag, Instant, JSONObject, Seconds, StrictSerializer, Text, Whole
+from pipelines.serializers import Choice, Flag, Instant, JSONObject, Seconds, StrictSerializer, Text, Whole
 from schedules.backfilling.backfills import CHANGEABLE
 from schedules.backfilling.slot_states import STATES as SLOT_STATES
 from schedules.backfilling.slot_states import Plan, PlannedSlot
@@ -23,12 +23,12 @@ class BackfillSerializer(StrictSerializer):
         source="schedule_id", required=False, allow_null=True, min_value=1, max_value=2**63 - 1
     )
     name = Text(required=False, allow_blank=True, max_length=200)
-    interval_type = serializers.ChoiceField(choices=IntervalType.choices, required=False)
+    interval_type = Choice(choices=IntervalType.choices, required=False)
     interval_units = Whole(required=False)
     timezone = Text(required=False, max_length=64)
     start_at = Instant()
     end_at = Instant()
-    which = serializers.ChoiceField(choices=Which.choices, required=False)
+    which = Choice(choices=Which.choices, required=False)
     newest_first = Flag(required=False)
     run_limit = Whole(required=False)
     priority = Whole(required=False)

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from pipelines.refusal import Refusal
-from pipelines.serializers import Flag, Instant, StrictSerializer, Text, Whole
+from pipelines.serializers import Choice, Flag, Instant, StrictSerializer, Text, Whole
 from pipelines.viewsets import Resource, validated
 from schedules import holding
 from schedules.models import Decision, Occurrence
@@ -39,7 +39,7 @@ class HeldFilterSerializer(StrictSerializer):
 class BulkSerializer(WhySerializer):
     """What to do with which held moments: either `ids` or a `filter`. With `dry_run` they are only counted."""
 
-    verb = serializers.ChoiceField(choices=list(VERBS))
+    verb = Choice(choices=list(VERBS))
     ids = serializers.ListField(child=Whole(min_value=1), required=False, max_length=holding.MOST_IDS)
     filter = HeldFilterSerializer(required=False)
     dry_run = Flag(required=False)

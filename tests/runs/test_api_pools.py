@@ -54,7 +54,12 @@ def test_one_of_the_projects_file_is_changed_there() -> None:
 
 @pytest.mark.parametrize(
     ("body", "field"),
-    [({"name": "db"}, "slots"), ({"name": "db", "slots": 0}, "slots"), ({"name": "", "slots": 1}, "name")],
+    [
+        ({"name": "db"}, "slots"),
+        ({"name": "db", "slots": 0}, "slots"),
+        ({"name": "db", "slots": "5"}, "slots"),
+        ({"name": "", "slots": 1}, "name"),
+    ],
 )
 def test_a_mistake_is_named(body: dict[str, object], field: str) -> None:
     answer = make_client().post(POOLS, body, format="json")

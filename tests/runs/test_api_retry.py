@@ -90,6 +90,27 @@ def test_a_run_is_kept_and_left_again(api: JSONClient, run: PipelineRun) -> None
     assert (kept, left) == (True, False)
 
 
+def test_kept_runs_are_found_again(api: JSONClient, run: PipelineRun) -> None:
+    assert api.get("/api/v1/pipeline_runs?is_kept=true").json()["results"] == []
+
+    run.set_kept(True)
+
+    assert [row["id"] for row in api.get("/api/v1/pipeline_runs?is_kept=true").json()["results"]] == [run.pk]
+
+
+def test_a_verb_that_takes_nothing_says_so(api: JSONClient, run: PipelineRun) -> None:
+    answer = api.post(f"/api/v1/pipeline_runs/{run.pk}/keep", {"keep": False})
+
+    run.refresh_from_db()
+    assert (answer.status_code, answer.json()["code"], run.is_kept) == (400, "unknown_field", False)
+
+
+def test_a_word_that_is_not_known_is_told_with_those_that_are(api: JSONClient, run: PipelineRun) -> None:
+    told = retry(api, run, "", version="latest").json()
+
+    assert told["detail"] == "version: 'latest' is not known. Allowed: pinned, current."
+
+
 def test_variables_say_where_they_are_from(api: JSONClient, run: PipelineRun) -> None:
     run.variables |= {"city": "Köln"}
     run.variable_origins |= {"city": "trigger"}
