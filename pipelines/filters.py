@@ -46,6 +46,10 @@ def choice(lookup: str, values: Iterable[str] | Mapping[str, Any]) -> Filter:
     return Filter(lookup=lookup, read=read, schema={"type": "string", "enum": list(meanings)})
 
 
+def flag(lookup: str) -> Filter:
+    return choice(lookup, {"true": True, "false": False})
+
+
 def text(lookup: str) -> Filter:
     return Filter(lookup=lookup, read=read_text, schema={"type": "string"})
 

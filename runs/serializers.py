@@ -43,6 +43,8 @@ class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
             "completed_at",
             "duration",
             "is_kept",
+            "sla_at",
+            "passed_sla",
             "parent_block_run_id",
         ]
         read_only_fields = fields
@@ -97,6 +99,8 @@ class BlockRunSerializer(serializers.ModelSerializer[BlockRun]):
             "started_at",
             "completed_at",
             "next_attempt_at",
+            "sla_at",
+            "passed_sla",
             "duration",
         ]
         read_only_fields = fields

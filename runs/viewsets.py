@@ -20,7 +20,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.utils.urls import replace_query_param
 
 from pipelines import catalog
-from pipelines.filters import choice, instant, number, read_number, text
+from pipelines.filters import choice, flag, instant, number, read_number, text
 from pipelines.refusal import Refusal
 from pipelines.viewsets import Resource, validated
 from runs import lifecycle, logs
@@ -71,6 +71,9 @@ class RunList(mixins.ListModelMixin, Resource):
         "pipeline_schedule_id": number("trigger_id"),
         "status": choice("status", RunStatus),
         "origin": choice("origin", Origin.values),
+        "is_kept": flag("is_kept"),
+        "passed_sla": flag("passed_sla"),
+        "parent_block_run_id": number("parent_block_run_id"),
         "execution_date": instant("execution_date"),
         "created_at": instant("created_at"),
         "started_at": instant("started_at"),
@@ -167,6 +170,7 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockAct
         "status": choice("status", BlockStatus),
         "role": choice("role", Role.values),
         "parent_id": number("parent_id"),
+        "passed_sla": flag("passed_sla"),
         "started_at": instant("started_at"),
         "completed_at": instant("completed_at"),
     }

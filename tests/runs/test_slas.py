@@ -10,7 +10,7 @@ from runs import lifecycle, slas
 from runs.models import BlockRun, Event, Origin, PipelineRun
 from runs.planning import RunSettings
 from runs.recovery import due_timers
-from tests.factories import NOON, make_pipeline
+from tests.factories import NOON, make_client, make_pipeline
 from tests.runs.outcomes import COMPLETED, drive, make_owner
 
 pytestmark = pytest.mark.django_db
@@ -97,3 +97,16 @@ def test_what_passes_next_is_known() -> None:
     assert slas.note_passed(NOON) == after(30)
     assert slas.note_passed(after(45)) == after(60)
     assert slas.note_passed(after(61)) is None
+
+
+def test_the_api_tells_what_is_late_and_finds_it() -> None:
+    run = start(sla=600)
+    due_timers(after(60))
+    api = make_client()
+
+    late = api.get("/api/v1/block_runs?passed_sla=true").json()["results"]
+
+    assert [(row["block_uuid"], row["sla_at"]) for row in late] == [("load", "2025-03-02T12:01:00Z")]
+    told = api.get(f"/api/v1/pipeline_runs/{run.pk}").json()
+    assert (told["sla_at"], told["passed_sla"]) == ("2025-03-02T12:10:00Z", False)
+    assert api.get("/api/v1/pipeline_runs?passed_sla=true").json()["results"] == []
