@@ -2,7 +2,7 @@
 import { paint } from "./ansi.js";
 import { socketUrl } from "./live.js";
 
-const KEEP = 5000; // lines in the page; the whole log is a link away
+const KEEP = 5000; // lines in the page
 const LONG = 4000; // characters of a line that are shown at once
 const SOURCES = { stdout: "out", stderr: "err", system: "sys", WARNING: "warn", CRITICAL: "crit" };
 const open = new Map(); // element → Tail
@@ -105,7 +105,6 @@ function row(line) {
   paint(line.m.slice(0, LONG), text);
   if (line.m.length > LONG) {
     const more = part("button", "", `… ${(line.m.length - LONG).toLocaleString()} more characters`);
-    more.type = "button";
     more.onclick = () => { text.textContent = ""; paint(line.m, text); };
     text.append(more);
   }
