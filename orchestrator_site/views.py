@@ -9,13 +9,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from runs import overview
-from runs.models import PipelineRun, Worker, WorkerKind
+from runs.models import PipelineRun, Pool, Worker, WorkerKind
 from runs.views import is_refresh, with_progress
 from schedules import holding
 from schedules.models import PipelineSchedule
 from schedules.reasons import invariants
 
 NEXT, RECENT, GOING_ON = 12, 12, 20
+MOST_POOLS = 50
 LATE = timedelta(seconds=10)  # past its moment by more than this, a schedule is late
 QUIET = timedelta(seconds=30)  # unseen for longer than this, a process is gone
 
@@ -45,9 +46,12 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def system(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     workers = overview.processes(now)
+    pools = list(Pool.objects.with_use().with_queued().order_by("name")[: MOST_POOLS + 1])
     context = {
         "now": now,
         "numbers": overview.numbers(now, now - timedelta(days=1)),
+        "pools": pools[:MOST_POOLS],
+        "more_pools": len(pools) > MOST_POOLS,
         "processes": [{"process": worker, "state": state_of(worker, now)} for worker in workers],
         "health": health(workers, now),
         "findings": invariants.told_by(each for each in workers if state_of(each, now) == "alive"),

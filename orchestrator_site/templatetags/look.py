@@ -39,6 +39,9 @@ STATES = {
     "cancelled": Look("off", "ban", "cancelled"),
     "upstream_failed": Look("upstream", "arrow-up", "upstream failed"),
     "condition_failed": Look("off", "player-skip-forward", "condition not met"),
+    # runs and blocks that should be finished
+    "past its SLA": Look("waiting", "alarm", "past its SLA"),
+    "sla_passed": Look("waiting", "alarm", "SLA passed"),
     # attempts
     "lost": Look("bad", "zzz", "lost with its worker"),
     "handed_back": Look("off", "corner-up-left", "handed back"),
@@ -54,6 +57,8 @@ STATES = {
     "open": Look("waiting", "hourglass", "open"),
     "coming": Look("queued", "clock", "coming"),
     "over": Look("off", "check", "over"),
+    # pools
+    "full": Look("waiting", "hourglass", "full"),
     # schedules and processes
     "active": Look("good", "player-play", "active"),
     "paused": Look("off", "player-pause", "paused"),
@@ -147,21 +152,29 @@ PROGRESS = (
     "queued",
 )
 OVER = 7  # as many of them are ends
+LEAST = 4  # hundredths of the bar that a state takes, however few are in it
 
 
 @register.inclusion_tag("runs/_progress.html")
 def progress(tally: Mapping[str, int]) -> dict[str, Any]:
     """Draw how the blocks of a run, or the slots of a backfill, are doing: done of all, and a bar of their states."""
     total = sum(tally.values())
+    # One failure in a thousand is seen as well.
+    widths = {name: max(100 * tally[name] / total, LEAST) for name in PROGRESS if tally.get(name)}
+    scale = min(1, 100 / sum(widths.values())) if widths else 1
     parts, x = [], 0.0
-    for name in PROGRESS:
-        if count := tally.get(name, 0):
-            width = 100 * count / total
-            parts.append({"x": round(x, 2), "width": round(width, 2), "tone": look_of(name).tone})
-            x += width
-    words = ", ".join(f"{count} {look_of(name).label}" for name, count in tally.items())
+    for name, width in widths.items():
+        parts.append({"x": round(x, 2), "width": round(width * scale, 2), "tone": look_of(name).tone})
+        x += width * scale
+    words = ", ".join(f"{count:,} {look_of(name).label}" for name, count in tally.items())
     done = sum(tally.get(name, 0) for name in PROGRESS[:OVER])
     return {"parts": parts, "done": done, "total": total, "words": words}
+
+
+@register.inclusion_tag("system/_slots.html")
+def slots(used: int, of: int) -> dict[str, Any]:
+    """Draw how many slots of a pool are taken. One that was made smaller may have more in use than it has."""
+    return {"used": used, "of": of, "share": round(100 * min(used / of, 1), 1) if of else 100, "full": used >= of}
 
 
 @register.inclusion_tag("pipelines/_graph.html")
@@ -332,6 +345,12 @@ def size(value: float | str | None) -> str:
 def rows(outputs: Sequence[Mapping[str, Any]]) -> str:
     """Return how many rows a block's outputs have, each: "12 + 3"; a dash where none counts rows."""
     return " + ".join(f"{output['rows']:,}" for output in outputs if output.get("rows") is not None) or "–"
+
+
+@register.filter
+def after_name(message: str, name: str) -> str:
+    """Return what an event says of a block, without the name that stands before it anyway."""
+    return message.removeprefix(f"block {name} ").removeprefix(f"{name}: ")
 
 
 @register.filter

@@ -127,3 +127,29 @@ def test_a_run_that_goes_on_is_a_full_bar() -> None:
 def test_a_short_value_stays_on_one_line() -> None:
     assert look.pretty({"a": "ü"}) == '{"a": "ü"}'
     assert "\n" in look.pretty({str(number): number for number in range(30)})
+
+
+def test_one_failure_of_a_thousand_can_be_seen_in_the_bar() -> None:
+    drawn = look.progress({"completed": 999, "failed": 1})
+
+    good, bad = drawn["parts"]
+    assert bad["width"] >= 3.5
+    assert good["width"] + bad["width"] == pytest.approx(100, abs=0.1)
+    assert (drawn["done"], drawn["total"]) == (1000, 1000)
+
+
+def test_what_has_not_begun_leaves_its_part_of_the_bar_empty() -> None:
+    (part,) = look.progress({"completed": 1, "initial": 3})["parts"]
+
+    assert (part["x"], part["width"]) == (0, 25)
+
+
+def test_an_event_does_not_repeat_the_name_before_it() -> None:
+    assert look.after_name("load: ValueError: no", "load") == "ValueError: no"
+    assert look.after_name("block load is not finished", "load") == "is not finished"
+    assert look.after_name("loader: ValueError", "load") == "loader: ValueError"
+
+
+def test_slots_in_use_are_drawn_as_their_share() -> None:
+    assert (look.slots(1, 4)["share"], look.slots(1, 4)["full"]) == (25, False)
+    assert (look.slots(3, 2)["share"], look.slots(3, 2)["full"]) == (100, True)

@@ -82,8 +82,8 @@ def test_the_page_shows_how_far_a_stream_is_and_its_state_at_all_of_its_blocks(r
 
     said = text_of(answer)
     assert "waits for messages since" in said
-    assert "1234" in said
-    assert "<b>write</b> 1233" in said
+    assert "1,234" in said
+    assert "<b>write</b> 1,233" in said
     assert set(answer.context["states"]) == {"read", "change", "write"}
 
 
