@@ -143,15 +143,7 @@ def plan_blocks(
     if run.pipeline.type == streams.STREAMING:
         entries = streams.as_one(entries, only_block=only_block)
     elif only_block is not None:
-        entries = [entry for entry in entries if entry["uuid"] == only_block]
-        if not entries:
-            names = ", ".join(entry["uuid"] for entry in version.graph["blocks"] if entry["executable"])
-            raise Refusal(
-                f"No block named {only_block!r} in pipeline {run.pipeline.uuid}.",
-                field="block",
-                hint=f"Its blocks are: {names}.",
-                code="unknown_block",
-            )
+        entries = [alone(only_block, entries, run.pipeline.uuid)]
     pools.check(entries)
     present = {entry["uuid"]: entry for entry in entries}
     dimensions = dimensions_of(entries)
@@ -180,6 +172,27 @@ def plan_blocks(
         )
         for position, entry in enumerate(entries)
     ]
+
+
+def alone(uuid: str, entries: Sequence[Mapping[str, Any]], pipeline_uuid: str) -> Mapping[str, Any]:
+    """Return the block that is to run without the others; raise Refusal for one that is not there, or cannot."""
+    found = next((entry for entry in entries if entry["uuid"] == uuid), None)
+    if found is None:
+        names = ", ".join(entry["uuid"] for entry in entries)
+        raise Refusal(
+            f"No block named {uuid!r} in pipeline {pipeline_uuid}.",
+            field="block",
+            hint=f"Its blocks are: {names}.",
+            code="unknown_block",
+        )
+    if over := dimensions_of(entries)[uuid]:  # by itself it would take all items for one
+        raise Refusal(
+            f"Block {uuid} runs once for each item of {' and '.join(over)}: it cannot run alone.",
+            field="block",
+            hint="Run the pipeline, or retry a run from this block on.",
+            code="not_alone",
+        )
+    return found
 
 
 def has_plain_rules_below(

@@ -121,6 +121,19 @@ def test_a_block_that_cannot_run_alone_is_refused_with_those_that_can(uuid: str)
     assert (refused.value.field, refused.value.hint) == ("block", "Its blocks are: load, clean.")
 
 
+def test_a_block_that_runs_once_for_each_item_is_not_run_alone_on_all_of_them() -> None:
+    made = version(
+        block("items", dynamic=True),
+        block("child", upstream=("items",), reduce_output=True),
+        block("total", upstream=("child",)),
+    )
+
+    with pytest.raises(Refusal, match="runs once for each item of items: it cannot run alone"):
+        planned(made, only="child")
+    assert list(planned(made, only="items")) == ["items"]
+    assert list(planned(made, only="total")) == ["total"]
+
+
 def test_a_blocks_own_executor_time_and_urgency_hold() -> None:
     own = block("own", executor_type="local_python", timeout=90.0, priority=5)
 
