@@ -115,6 +115,9 @@ class BlockEntries:
             return block.file
         if not unfit(original) and original not in seen and stamp_of(self.sources.root / file):
             return file
+        if original in seen:
+            entry.fault("replicated_block: it leads back to itself.", "replicated_block", "Name a block that has code.")
+            return None
         hint = nearest(original, sorted({*blocks, *self.beside(file)} - seen)) or f"Its code would be {shown(file)}."
         entry.fault(f"replicated_block: there is no block {shown(original)!r}.", "replicated_block", hint)
         return None

@@ -269,13 +269,21 @@ def test_a_replica_may_say_where_the_code_of_its_original_is(disk: ProjectOnDisk
     assert disk.read().graph.get("b").file == "custom/y.py"
 
 
+def test_a_replica_of_itself_is_told(disk: ProjectOnDisk) -> None:
+    disk.code("custom/b.py")
+    disk.pipeline("blocks:\n- {uuid: b, type: custom, replicated_block: b}\n")
+
+    (problem,) = disk.problems()
+
+    assert (problem["line"], problem["reason"]) == (2, "replicated_block: it leads back to itself.")
+
+
 @pytest.mark.parametrize(
     ("original", "hint"),
     [
         ("see", "Did you mean seed?"),
         ("deep/oter", "Did you mean deep/other?"),
         ("../x", "Its code would be custom/../x.py."),
-        ("b", "Its code would be custom/b.py."),
     ],
 )
 def test_a_replica_of_nothing_is_told_with_the_nearest_names(disk: ProjectOnDisk, original: str, hint: str) -> None:
