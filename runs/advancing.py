@@ -1,7 +1,7 @@
 """How a run goes on: which blocks are queued, which never will be, when it is over. Under the lock of its row."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F
@@ -45,13 +45,16 @@ def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
 
 def own(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
     queued_at = block_run.queued_at if block_run.status == BlockStatus.QUEUED else moment
+    fresh: dict[str, Any] = {"is_aside": False} if block_run.pool else {}
+    if block_run.attempt > 1 and block_run.error:  # that is the attempt before's
+        fresh["error"] = {}
     return block_run.move_to(
         BlockStatus.RUNNING,
         worker_id=worker.pk,
         queued_at=queued_at,
         started_at=moment,
         first_started_at=block_run.first_started_at or moment,
-        **({"is_aside": False} if block_run.pool else {}),
+        **fresh,
     )
 
 

@@ -124,6 +124,19 @@ def test_an_attempt_that_was_cancelled_before_it_began_does_not_pass_for_the_one
     assert Attempt.objects.get(number=2).error == {}
 
 
+def test_an_attempt_that_is_cancelled_has_not_the_error_of_the_one_before(run: PipelineRun, now: datetime) -> None:
+    worker = make_owner(now)
+    lifecycle.finish_block(claim(run, "load", worker, now), FAILED, moment=now)
+    recovery.due_timers(now + 10 * SECOND)
+
+    again = claim(run, "load", worker, now + 10 * SECOND)
+    lifecycle.cancel(run, moment=now + 11 * SECOND, reason="enough")
+
+    assert again.error == block(run).error == {}
+    told = [(line.ended_as, line.error.get("type")) for line in history.all_attempts(block(run), 1)]
+    assert told == [("failed", "ValueError"), ("cancelled", None)]
+
+
 def test_setting_back_many_blocks_costs_no_more_statements_than_a_few(
     now: datetime, django_assert_max_num_queries: Any
 ) -> None:
