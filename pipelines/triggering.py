@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from numbers import Real
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
@@ -90,7 +91,7 @@ def trigger_pipeline(
     verbose: bool = True,
     remote_blocks: Any = None,
     return_remote_blocks: bool = False,
-    **_: Any,
+    **others: Any,
 ) -> PipelineRun:
     """Start a run of another pipeline of the project; with `check_status`, wait until it is finished.
 
@@ -101,7 +102,9 @@ def trigger_pipeline(
     cannot be started.
     """
     _refuse_remote(remote_blocks, return_remote_blocks)
+    _refuse_others("trigger_pipeline", others)
     _check_here(repo_path)
+    _check_seconds(poll_interval=poll_interval, **({} if poll_timeout is None else {"poll_timeout": poll_timeout}))
     plain = plain_variables(variables)
     call = name_call(pipeline_uuid, schedule_name, plain)
     found = ask(
@@ -132,12 +135,13 @@ def check_status(
     repo_path: str | None = None,
     block_uuid: str | None = None,
     hours: float = 24,
-    **_: Any,
+    **others: Any,
 ) -> bool:
     """Whether the latest run of a pipeline, or of a block of it, for a time within `hours` before is completed.
 
     False for no such run, one that goes on, failed or was cancelled, and for an unknown name; the log says which.
     """
+    _refuse_others("check_status", others)
     _check_here(repo_path)
     moment = execution_date.isoformat() if isinstance(execution_date, date) else str(execution_date)
     found = ask("check_status", pipeline_uuid=pipeline_uuid, execution_date=moment, block_uuid=block_uuid, hours=hours)
@@ -214,6 +218,22 @@ def _was(run: PipelineRun) -> str:
 def _refuse_remote(remote_blocks: Any, return_remote_blocks: bool) -> None:
     if remote_blocks or return_remote_blocks:
         raise Refused("remote_blocks are not available here; hand values over in `variables`")
+
+
+def _refuse_others(function: str, names: Mapping[str, Any]) -> None:
+    """Raise TypeError for a keyword that is not known. Mage's own, for itself, begin with an underscore."""
+    for name in names:
+        if not name.startswith("_"):
+            raise TypeError(f"{function}() got an unexpected keyword argument {name[:80]!r}")
+
+
+def _check_seconds(**given: Any) -> None:
+    """Raise for what cannot be waited for, before anything is started."""
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+        if not float(value) >= 0:
+            raise ValueError(f"{name} must be 0 seconds or more, not {float(value):g}")
 
 
 def _check_here(repo_path: str | None) -> None:

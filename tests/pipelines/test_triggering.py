@@ -184,6 +184,26 @@ def test_what_is_not_available_is_refused(worker: Worker, options: dict[str, Any
     assert worker.asked == []
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"variable": {"day": 1}}, "unexpected keyword argument 'variable'"),
+        ({"poll_timeout": "60"}, "poll_timeout must be a number of seconds, not str"),
+        ({"poll_timeout": -1}, "poll_timeout must be 0 seconds or more, not -1"),
+        ({"poll_interval": None}, "poll_interval must be a number of seconds, not NoneType"),
+        ({"poll_interval": float("nan")}, "poll_interval must be 0 seconds or more, not nan"),
+    ],
+)
+def test_a_call_that_is_not_understood_starts_nothing(worker: Worker, options: dict[str, Any], told: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=told):
+        trigger_pipeline("child", check_status=True, **options)
+    assert worker.asked == []
+
+
+def test_what_mage_hands_to_itself_is_let_pass(worker: Worker) -> None:
+    assert trigger_pipeline("child", _should_schedule=True, poll_timeout=5.5).id == 17
+
+
 @pytest.mark.parametrize("level", ["INFO", "WARNING"])
 def test_a_check_says_in_the_log_what_was_found(worker: Worker, level: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
