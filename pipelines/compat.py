@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from pipelines import inputs, triggering, variables
+from pipelines import inputs, variables
 from pipelines.decorators import DECORATORS
 from pipelines.stream_bases import BasePythonSink, BasePythonSource, SourceConsumeMethod
 
@@ -29,7 +29,8 @@ def provide(job: Mapping[str, Any]) -> None:
     """Let the functions below answer for the block of this job, and `import mage_ai...` find them."""
     global _job
     _job = job
-    triggering.begin()
+    if asking := sys.modules.get(ASKING):  # a block before it in this process asked for it
+        asking.begin()
     if _finder not in sys.meta_path:
         sys.meta_path.append(_finder)  # last: an installed mage_ai comes first
 
@@ -85,6 +86,7 @@ set_global_variable = _unavailable(
     "set_global_variable", "set it under `variables:` of the pipeline's metadata.yaml, or return it as an output"
 )
 
+ASKING = "pipelines.triggering"  # loaded when a block imports one of its names: it is heavy for those that don't
 PROVIDED: dict[str, Mapping[str, Any]] = {
     "mage_ai": {},
     "mage_ai.data_preparation": {},
@@ -96,9 +98,9 @@ PROVIDED: dict[str, Mapping[str, Any]] = {
         "set_global_variable": set_global_variable,
     },
     "mage_ai.orchestration": {},
-    "mage_ai.orchestration.run_status_checker": {"check_status": triggering.check_status},
+    "mage_ai.orchestration.run_status_checker": {"check_status": ASKING},
     "mage_ai.orchestration.triggers": {},
-    "mage_ai.orchestration.triggers.api": {"trigger_pipeline": triggering.trigger_pipeline},
+    "mage_ai.orchestration.triggers.api": {"trigger_pipeline": ASKING},
     "mage_ai.settings": {},
     "mage_ai.settings.repo": {"get_repo_path": get_repo_path},
     "mage_ai.streaming": {},
@@ -125,7 +127,8 @@ class _MageFinder:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__dict__.update(PROVIDED[module.__name__])
+        for name, value in PROVIDED[module.__name__].items():
+            module.__dict__[name] = getattr(import_module(ASKING), name) if value is ASKING else value
         module.__dict__["__getattr__"] = lambda name: _attribute(module.__name__, name)
 
 
