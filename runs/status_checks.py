@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db.models import QuerySet
+
 from executors.base import Answer
 from pipelines.graph import nearest
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs.children import read_text
 from runs.models import BlockRun, PipelineRun, Role
+from runs.retrying.version_changes import is_of_one_block
 
 MOST_HOURS = 24 * 366 * 10
+MOST_LOOKS = 50  # runs of single blocks that are passed over
 
 
 def check_status(block_run: BlockRun, request: Mapping[str, Any], moment: datetime) -> Answer:
@@ -31,8 +35,16 @@ def check_status(block_run: BlockRun, request: Mapping[str, Any], moment: dateti
     since = until - timedelta(hours=hours)
     runs = pipeline.runs.filter(execution_date__gte=since, execution_date__lte=until)
     if block_uuid is None:
-        return of_run(pipeline, runs.order_by("-execution_date", "-id").first(), since, until)
+        return of_run(pipeline, newest_whole(runs), since, until)
     return of_block(pipeline, block_uuid, runs, since, until)
+
+
+def newest_whole(runs: QuerySet[PipelineRun]) -> PipelineRun | None:
+    """Return the newest of the runs that is one of the whole pipeline: a block alone says nothing of the others."""
+    for run in runs.select_related("version").order_by("-execution_date", "-id")[:MOST_LOOKS]:
+        if not is_of_one_block(list(run.block_runs.filter(role=Role.BLOCK)[:2]), run.version):
+            return run
+    return None
 
 
 def of_run(pipeline: Pipeline, run: PipelineRun | None, since: datetime, until: datetime) -> Answer:

@@ -64,10 +64,15 @@ def change_to_current(run: PipelineRun, rows: Iterable[BlockRun]) -> VersionChan
 
 def kind_of(blocks: Mapping[str, BlockRun], pinned: PipelineVersion) -> dict[str, Any]:
     """Return how the run was planned: of a single block, without sensors."""
-    is_alone = len(blocks) == 1 and sum(entry["executable"] for entry in pinned.graph["blocks"]) > 1
-    is_alone = is_alone and not any(row.config.get("stream") for row in blocks.values())
+    is_alone = is_of_one_block(list(blocks.values()), pinned)
     skips = any(row.config.get("skip_sensor") for row in blocks.values())
     return {"only_block": next(iter(blocks)) if is_alone else None, "skip_sensors": skips}
+
+
+def is_of_one_block(rows: Sequence[BlockRun], version: PipelineVersion) -> bool:
+    """Tell whether a run with these rows for blocks of its graph was asked for one block alone (`run --block`)."""
+    executable = sum(entry["executable"] for entry in version.graph["blocks"])
+    return len(rows) == 1 and executable > 1 and not rows[0].config.get("stream")
 
 
 def gone_with(rows: Iterable[BlockRun], blocks: Iterable[str]) -> list[str]:

@@ -49,6 +49,15 @@ def test_the_latest_run_of_the_time_counts() -> None:
     assert value()["text"].endswith("is failed")
 
 
+def test_a_run_of_one_block_alone_does_not_stand_for_the_pipeline() -> None:
+    whole = make_run(status=RunStatus.FAILED)
+    alone = make_run(whole.pipeline, status=RunStatus.COMPLETED)
+    alone.block_runs.exclude(block_uuid="load").delete()
+
+    assert value()["text"].startswith(f"run {whole.pk} of etl")
+    assert value(block_uuid="load")["text"].startswith(f"load in run {alone.pk} of etl")
+
+
 @pytest.mark.parametrize(("hours", "completed"), [(1, True), (0.99, False), (0, False)])
 def test_runs_before_the_hours_do_not_count(hours: float, completed: bool) -> None:
     make_run(status=RunStatus.COMPLETED, execution_date=NOON - HOUR)
