@@ -1,5 +1,6 @@
 """The pages of pipelines. They join what three apps know, so they live above all of them."""
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -88,6 +89,14 @@ def retention_in_words(rules: Rules) -> dict[str, str]:
     return {kind: in_words(rule) for kind, rule in rules.items()}
 
 
+def names_of_callbacks(callbacks: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
+    """Return for each outcome the names of what is called after it; the version keeps their whole settings."""
+    return {outcome: ", ".join(entry["uuid"] for entry in entries) for outcome, entries in callbacks.items() if entries}
+
+
+IN_SHORT: dict[str, Callable[[Any], Any]] = {"retention": retention_in_words, "callbacks": names_of_callbacks}
+
+
 def page_of(pipeline: Pipeline) -> dict[str, Any]:
     version, now = pipeline.current_version, timezone.now()
     blocks = version.graph["blocks"] if version else []
@@ -98,7 +107,7 @@ def page_of(pipeline: Pipeline) -> dict[str, Any]:
         "drawing": draw(blocks),
         "variables": sorted((version.settings.get("variables") or {}).items()) if version else [],
         "settings": {
-            name: retention_in_words(value) if name == "retention" else value
+            name: IN_SHORT[name](value) if name in IN_SHORT else value
             for name, value in (version.settings if version else {}).items()
             if name != "variables" and value
         },

@@ -228,3 +228,16 @@ def test_a_link_never_starts_a_run(page: Client) -> None:
     make_pipeline()
 
     assert page.get("/pipelines/etl/run/").status_code == 405
+
+
+def test_the_settings_name_callbacks_and_do_not_spell_them_out(page: Client) -> None:
+    pipeline = make_pipeline()
+    version = pipeline.current_version
+    assert version is not None
+    entries = [{"uuid": "page_ada", "retry_config": {}}, {"uuid": "page_bob", "timeout": None}]
+    version.settings = {"callbacks": {"failure": entries, "success": []}}
+    version.save(update_fields=["settings"])
+
+    settings = page.get("/pipelines/etl/").context["settings"]
+
+    assert settings == {"callbacks": {"failure": "page_ada, page_bob"}}
