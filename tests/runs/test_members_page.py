@@ -61,6 +61,19 @@ def test_members_are_filtered_by_state_and_paged(ada: Client, now: datetime) -> 
     assert "child:119" in last
 
 
+def test_the_ways_to_other_members_have_names_of_their_own_so_that_a_refresh_leaves_the_focus(
+    ada: Client, now: datetime
+) -> None:
+    run = a_run(now)
+
+    first, middle = page(ada, run, "?block=child"), page(ada, run, "?block=child&page=2")
+
+    assert 'id="members-later"' in first
+    assert 'id="members-earlier"' not in first
+    assert 'id="members-earlier"' in middle
+    assert 'id="members-later"' in middle
+
+
 @pytest.mark.parametrize(
     "query", ["&page=x", "&page=-1", "&page=99999999999999999999", "&members=nonsense", "&members=%00"]
 )
