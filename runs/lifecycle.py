@@ -185,14 +185,9 @@ def finish_block(
             if run.callbacks:
                 callbacks.release(run, block_run, moment)
             return None
-        if outcome.verdict not in GOES_ON:
-            cancel_awaited(Q(parent_block_run=block_run.pk), moment, "the block that waited for it has ended")
-        if block_run.is_finished and slas.has_ended_late(block_run, moment):
-            slas.say_late(run, moment, block_run)
+        see_to_what_it_held(run, block_run, moment, waits_on=outcome.verdict in GOES_ON)
         step = go_on(run, moment, finished=block_run, taker=next_for)
         events.publish_run(run.pk)
-        if block_run.pool:  # others may have waited for its slots
-            events.publish_work()
         if step.taken is None and next_for is not None and run.status == RunStatus.RUNNING:
             return claim_next(next_for, moment, run=run, only_graph=run.in_one_process)
         return step.taken
@@ -236,6 +231,16 @@ def go_on(run: PipelineRun, moment: datetime, *, finished: BlockRun | None = Non
     if step.has_ended:
         has_ended(run, moment)
     return step
+
+
+def see_to_what_it_held(run: PipelineRun, block_run: BlockRun, moment: datetime, *, waits_on: bool = False) -> None:
+    """An attempt at a block is over: see to the runs that it waited for, to its time, to those who want its pool."""
+    if not waits_on:
+        cancel_awaited(Q(parent_block_run=block_run.pk), moment, "the block that waited for it has ended")
+    if block_run.is_finished and slas.has_ended_late(block_run, moment):
+        slas.say_late(run, moment, block_run)
+    if block_run.pool:
+        events.publish_work()
 
 
 def has_ended(run: PipelineRun, moment: datetime) -> None:

@@ -68,6 +68,7 @@ def take_back(block_run: BlockRun, moment: datetime) -> bool:
             error = {"type": "WorkerLost", "message": f"its worker died {losses} times while the block ran"}
             moved = attempts.fail(run, block_run, error, {}, moment)
             if moved:
+                lifecycle.see_to_what_it_held(run, block_run, moment)
                 lifecycle.go_on(run, moment, finished=block_run)
         else:
             moved = queue_again(run, block_run, losses, moment)

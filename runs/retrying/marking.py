@@ -8,10 +8,10 @@ from typing import Any
 from django.db import transaction
 
 from pipelines.refusal import Refusal
-from runs import callbacks, events, history, slas
+from runs import callbacks, events, history
 from runs.admission import Door
 from runs.advancing import lock
-from runs.lifecycle import go_on
+from runs.lifecycle import go_on, see_to_what_it_held
 from runs.models import BlockRun, PipelineRun, Role
 from runs.retrying.regrouping import blocks_below
 from runs.retrying.repeating import reopen, restart
@@ -194,12 +194,9 @@ def descendants(below: Mapping[str, Sequence[str]], seeds: Sequence[str]) -> set
 
 def follow(run: PipelineRun, row: BlockRun, moment: datetime) -> None:
     """See to what follows every end of a block run: its callbacks, its lateness, the run going on."""
-    if slas.has_ended_late(row, moment):
-        slas.say_late(run, moment, row)
+    see_to_what_it_held(run, row, moment)
     if run.callbacks:
         callbacks.follow_block(run, row, moment)
-    if row.pool:  # others may have waited for its slots
-        events.publish_work()
     if run.status == RunStatus.RUNNING:
         go_on(run, moment)
     events.publish_run(run.pk)

@@ -9,10 +9,10 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from pipelines.models import Pipeline
-from runs import asking, kinship, lifecycle
+from runs import asking, kinship, lifecycle, recovery
 from runs.models import BlockRun, Origin, PipelineRun
 from runs.reasons.why import why
-from runs.retrying import repeating
+from runs.retrying import marking, repeating
 from runs.states import BlockStatus, RunStatus
 from schedules.models import ScheduleType
 from tests.factories import NOON, make_pipeline, make_run, make_schedule, make_worker
@@ -190,6 +190,29 @@ def test_a_block_that_fails_ends_what_it_waited_for_and_leaves_the_rest(parent: 
 
     assert PipelineRun.objects.get(pk=awaited.pk).status == RunStatus.CANCELLED
     assert PipelineRun.objects.get(pk=left.pk).status == RunStatus.RUNNING
+
+
+def test_a_block_that_loses_its_last_worker_ends_what_it_waited_for(parent: BlockRun) -> None:
+    PipelineRun.objects.filter(pk=parent.pipeline_run_id).update(allow_blocks_to_fail=True)
+    BlockRun.objects.filter(pk=parent.pk).update(losses=2, worker=None)
+    child = started(parent)
+
+    recovery.take_back_lost(LATER)
+
+    child.refresh_from_db()
+    assert (child.status, child.reason) == (RunStatus.CANCELLED, "the block that waited for it has ended")
+
+
+@pytest.mark.parametrize("outcome", ["completed", "failed"])
+def test_a_block_that_is_marked_ends_what_it_waited_for(parent: BlockRun, outcome: str) -> None:
+    PipelineRun.objects.filter(pk=parent.pipeline_run_id).update(allow_blocks_to_fail=True)
+    awaited, other = started(parent), started(parent, call=":2", waits=False)
+
+    marking.mark(parent, outcome, moment=LATER, by="Ada", reason="enough")
+
+    awaited.refresh_from_db()
+    other.refresh_from_db()
+    assert (awaited.status, other.status) == (RunStatus.CANCELLED, RunStatus.RUNNING)
 
 
 def test_the_end_of_a_run_reaches_all_that_wait_below_it() -> None:
