@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F
 
 from runs import admission, events, pools, slas
-from runs.models import BlockRun, PipelineRun, Role, Worker
+from runs.models import BlockRun, BlockRunQuerySet, PipelineRun, Role, Worker
 from runs.settling import asks_for_failures, end_blocks, settle_after, settle_all
 from runs.states import RUN_FINISHED, BlockStatus, RunStatus
 
@@ -121,15 +121,13 @@ def finish_if_done(run: PipelineRun, moment: datetime) -> bool:
     blocks = run.block_runs.of_graph()
     if blocks.unfinished().exists():
         return False
-    failed = blocks.filter(status__in=(BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED))
-    named = failed.filter(status=BlockStatus.FAILED).exclude(role=Role.MEMBER).order_by("completed_at")
-    names = [
-        uuid if total is None or not reason else f"{uuid} ({reason})"
-        for uuid, total, reason in named.values_list("block_uuid", "members_total", "reason")
-    ]
-    status = RunStatus.FAILED if failed.exists() else RunStatus.COMPLETED
-    if status == RunStatus.COMPLETED and blocks.filter(status=BlockStatus.CANCELLED).exists():
+    statuses = set(blocks.order_by().values_list("status", flat=True).distinct())
+    status = RunStatus.COMPLETED
+    if statuses & {BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED}:
+        status = RunStatus.FAILED
+    elif BlockStatus.CANCELLED in statuses:
         status = RunStatus.CANCELLED
+    names = failed_names(blocks) if BlockStatus.FAILED in statuses else []
     reason = f"failed: {', '.join(names)}"[:500] if names else ""
     if run.move_to(status, completed_at=moment, reason=reason, deadline_at=None):
         events.note(run, status, moment, reason)
@@ -137,6 +135,15 @@ def finish_if_done(run: PipelineRun, moment: datetime) -> bool:
             slas.say_late(run, moment)
         return True
     return False
+
+
+def failed_names(blocks: BlockRunQuerySet) -> list[str]:
+    """Name the blocks that failed, in the order in which they did; one with members says what became of those."""
+    named = blocks.filter(status=BlockStatus.FAILED).exclude(role=Role.MEMBER).order_by("completed_at")
+    return [
+        uuid if total is None or not reason else f"{uuid} ({reason})"
+        for uuid, total, reason in named.values_list("block_uuid", "members_total", "reason")
+    ]
 
 
 __all__ = ["Step", "advance", "end_blocks", "lock", "queue_ready", "settle_all", "take"]

@@ -51,7 +51,7 @@ def queue_due(moment: datetime) -> None:
 
 def take_back_lost(moment: datetime) -> int:
     """Queue again what workers held whose lease has run out; fail what has cost too many workers."""
-    lost = list(BlockRun.objects.owned_by_lost_workers(moment).order_by("id")[:BATCH])
+    lost = list(BlockRun.objects.owned_by_lost_workers(moment).order_by("worker_id", "id")[:BATCH])
     return sum(take_back(block_run, moment) for block_run in lost)
 
 
@@ -101,7 +101,9 @@ def unstick(moment: datetime) -> int:
         status__in=(BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING),
         members_total=None,  # one that waits for its members does nothing itself
     )
-    stuck = list(PipelineRun.objects.filter(status=RunStatus.RUNNING).exclude(Exists(active)).order_by("id")[:BATCH])
+    stuck = list(
+        PipelineRun.objects.unfinished().filter(status=RunStatus.RUNNING).exclude(Exists(active)).order_by("id")[:BATCH]
+    )
     for run in stuck:
         with transaction.atomic():
             lifecycle.go_on(advancing.lock(run.pk), moment)
@@ -110,6 +112,6 @@ def unstick(moment: datetime) -> int:
 
 def start_held(moment: datetime) -> int:
     """Start runs that waited for a limit and may start now: a finish that should have done so may be lost."""
-    held = PipelineRun.objects.filter(status=RunStatus.INITIAL).order_by()
+    held = PipelineRun.objects.unfinished().filter(status=RunStatus.INITIAL).order_by()
     pipelines = list(held.values_list("pipeline_id", flat=True).distinct()[:BATCH])
     return sum(lifecycle.start_held(pipeline_id, moment) for pipeline_id in pipelines)

@@ -34,6 +34,10 @@ BLOCK_FINISHED = frozenset(
     }
 )
 
+# In this order in the conditions of indexes too: SQLite takes one only for what reads the same.
+RUN_UNFINISHED = (RunStatus.INITIAL, RunStatus.RUNNING)
+BLOCK_UNFINISHED = (BlockStatus.INITIAL, BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
+
 RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.INITIAL: frozenset({RunStatus.RUNNING, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}),
     RunStatus.RUNNING: RUN_FINISHED,
