@@ -57,8 +57,8 @@ def test_the_page_of_a_run_says_what_is_usual(page: Client) -> None:
 
     text = text_of(page.get(f"/runs/{run.pk}/?block=load"))
 
-    assert "usually 6.00 s (p95 6.00 s)" in text
-    assert "usually 9.00 s (p95 9.00 s)" in text
+    assert 'usually 6.00 s</span> <span class="nowrap">(p95 6.00 s)' in text
+    assert 'usually 9.00 s</span> <span class="nowrap">(p95 9.00 s)' in text
 
 
 def test_the_page_of_a_first_run_says_nothing_of_what_is_usual(page: Client) -> None:
