@@ -9,7 +9,7 @@ from django.db.models import F
 from runs import admission, events, pools, slas
 from runs.models import BlockRun, BlockRunQuerySet, PipelineRun, Role, Worker
 from runs.settling import asks_for_failures, end_blocks, settle_after, settle_all
-from runs.states import RUN_FINISHED, BlockStatus, RunStatus
+from runs.states import BLOCK_ENDED_BADLY, RUN_FINISHED, BlockStatus, RunStatus
 
 # What a hop needs of a run; anything else is read when it is asked for.
 ADVANCED_BY = (
@@ -121,7 +121,10 @@ def finish_if_done(run: PipelineRun, moment: datetime) -> bool:
     blocks = run.block_runs.of_graph()
     if blocks.unfinished().exists():
         return False
-    statuses = set(blocks.order_by().values_list("status", flat=True).distinct())
+    statuses = statuses_of(blocks)
+    if statuses & BLOCK_ENDED_BADLY:  # some may be of members that do not count
+        blocks = run.block_runs.that_count()
+        statuses = statuses_of(blocks)
     status = RunStatus.COMPLETED
     if statuses & {BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED}:
         status = RunStatus.FAILED
@@ -135,6 +138,10 @@ def finish_if_done(run: PipelineRun, moment: datetime) -> bool:
             slas.say_late(run, moment)
         return True
     return False
+
+
+def statuses_of(blocks: BlockRunQuerySet) -> set[str]:
+    return set(blocks.order_by().values_list("status", flat=True).distinct())
 
 
 def failed_names(blocks: BlockRunQuerySet) -> list[str]:

@@ -30,10 +30,22 @@ def settle_all(run: PipelineRun, moment: datetime) -> None:
         for row in ready:
             expand(run, row, rows, moment)
     statuses = {uuid: moves.get(uuid, row.status) for uuid, row in rows.items()}
-    if not run.allow_blocks_to_fail and BlockStatus.FAILED in statuses.values():
+    if not run.allow_blocks_to_fail and has_failure(rows, statuses):
         still_open = [row for uuid, row in rows.items() if statuses[uuid] not in BLOCK_FINISHED]
         if not any(asks_for_failures(row.rule) and not row.is_expanded for row in still_open):
             end_blocks(run, moment, "another block of the run failed")
+
+
+def has_failure(rows: Mapping[str, Row], statuses: Mapping[str, str]) -> bool:
+    """Tell whether a block failed; a member of one that was marked as a whole does not count (`that_count`)."""
+    if BlockStatus.FAILED not in statuses.values():
+        return False
+    passed = {
+        row.pk
+        for uuid, row in rows.items()
+        if row.is_expanded and statuses[uuid] in (BlockStatus.COMPLETED, BlockStatus.CONDITION_FAILED)
+    }
+    return any(statuses[uuid] == BlockStatus.FAILED and row.parent not in passed for uuid, row in rows.items())
 
 
 def asks_for_failures(rule: str) -> bool:
@@ -145,7 +157,7 @@ def carry_down(run: PipelineRun, below: Sequence[str], moment: datetime) -> Coun
 
 def stops(run: PipelineRun, moment: datetime) -> bool:
     """End a run in which a block failed that may not, unless a block is to run after failures; True if it was."""
-    if run.allow_blocks_to_fail or not run.block_runs.of_graph().filter(status=BlockStatus.FAILED).exists():
+    if run.allow_blocks_to_fail or not run.block_runs.that_count().filter(status=BlockStatus.FAILED).exists():
         return False
     asking = run.block_runs.of_graph().unfinished().exclude(trigger_rule__in=PATIENT_RULES)
     if asking.filter(members_total=None).exists():

@@ -35,6 +35,7 @@ BLOCK_FINISHED = frozenset(
 )
 
 # In this order in the conditions of indexes too: SQLite takes one only for what reads the same.
+BLOCK_ENDED_BADLY = frozenset({BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED, BlockStatus.CANCELLED})
 RUN_UNFINISHED = (RunStatus.INITIAL, RunStatus.RUNNING)
 BLOCK_UNFINISHED = (BlockStatus.INITIAL, BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
 

@@ -12,6 +12,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from runs.states import (
+    BLOCK_ENDED_BADLY,
     BLOCK_FINISHED,
     BLOCK_UNFINISHED,
     RUN_FINISHED,
@@ -216,6 +217,11 @@ class BlockRunQuerySet(models.QuerySet["BlockRun"]):
     def in_turn(self) -> Self:
         """What is ready for a worker, most urgent first, whether its pool has room or not."""
         return self.filter(status=BlockStatus.QUEUED).order_by("priority", "id")
+
+    def that_count(self) -> Self:
+        """Those by whose ends a run ends: of a block that was marked as a whole, its mark counts and no member."""
+        passed = (BlockStatus.COMPLETED, BlockStatus.CONDITION_FAILED)
+        return self.of_graph().exclude(role=Role.MEMBER, parent__status__in=passed, status__in=BLOCK_ENDED_BADLY)
 
     def queued(self) -> Self:
         """Ready for a worker, most urgent first; without those for which their pool has no room."""

@@ -164,7 +164,9 @@ def kept_from_running(run: PipelineRun, marked: BlockRun) -> list[BlockRun]:
     is open again with any of them.
     """
     rows = {row.block_uuid: row for row in run.block_runs.of_graph()}
-    held = {uuid: row for uuid, row in rows.items() if was_kept_from_running(row) and row.pk != marked.pk}
+    whole = {row.pk for row in rows.values() if is_marked(row)}  # of these the members are left as they are
+    held = {uuid: row for uuid, row in rows.items() if was_kept_from_running(row) and row.parent_id not in whole}
+    held.pop(marked.block_uuid, None)
     seeds = [marked.block_uuid]
     if run.is_finished:
         seeds += [uuid for uuid, row in held.items() if row.status == BlockStatus.CANCELLED]

@@ -54,6 +54,22 @@ def test_a_failed_block_of_many_is_marked_completed_as_one(now: datetime) -> Non
     assert statuses(run)["child:1"] == "failed", "the members are left as they are"
 
 
+@pytest.mark.parametrize("may_fail", [True, False])
+@pytest.mark.parametrize(("outcome", "below"), [("completed", "completed"), ("skipped", "condition_failed")])
+def test_a_run_goes_on_after_its_failed_block_of_many_was_marked(
+    now: datetime, may_fail: bool, outcome: str, below: str
+) -> None:
+    run = start(now, *BLOCKS, may_fail=may_fail)
+    drive(run, now, outcomes({"D": fan(2), "after:0": FAILED}))
+    assert run.status == "failed"
+
+    mark(run, "after", outcome, now)
+    drive(run, now)
+
+    assert (statuses(run)["after:0"], statuses(run)["total"]) == ("failed", below)
+    assert (run.status, run.reason) == ("completed", "")
+
+
 def test_the_members_of_a_block_that_is_marked_while_they_run_are_ended(now: datetime) -> None:
     run = start(now, *BLOCKS)
     worker = make_owner(now)
