@@ -1,6 +1,6 @@
 """What repeating a run would do, worked out before anything is touched: the preview and the retry are one plan."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,7 +8,7 @@ from pipelines.refusal import Refusal
 from runs.models import BlockRun, PipelineRun
 from runs.retrying.regrouping import blocks_below, with_members
 from runs.retrying.version_changes import VersionChange, change_to_current
-from runs.states import BlockStatus, RunStatus
+from runs.states import BLOCK_ENDED_BADLY, BlockStatus, RunStatus
 
 Version = Literal["pinned", "current"]
 WHY = {
@@ -83,7 +83,9 @@ def reasons(
         why = dict.fromkeys(rows, "the whole run is repeated")
     else:
         # Whatever is incomplete always: a run that leaves it out could not complete.
-        why = {uuid: WHY.get(BlockStatus(row.status), "it did not run") for uuid, row in rows.items() if not done(row)}
+        whole = {row.pk for row in rows.values() if done(row)}
+        incomplete = {uuid: row for uuid, row in rows.items() if not done(row) and not is_passed_over(row, whole)}
+        why = {uuid: WHY.get(BlockStatus(row.status), "it did not run") for uuid, row in incomplete.items()}
     below = blocks_below(rows.values(), change.drafts if change else {})
     if wanted.from_block is not None:
         if wanted.from_block not in rows:
@@ -102,6 +104,11 @@ def reasons(
 
 def done(row: BlockRun) -> bool:
     return row.status == BlockStatus.COMPLETED
+
+
+def is_passed_over(row: BlockRun, whole: Collection[int]) -> bool:
+    """Tell whether it is a member that failed of a block that was marked completed as a whole."""
+    return row.parent_id in whole and row.status in BLOCK_ENDED_BADLY
 
 
 def depending(uuid: str, below: Mapping[str, Sequence[str]], why: str, known: Iterable[str] = ()) -> dict[str, str]:

@@ -4,9 +4,10 @@ from datetime import datetime
 
 import pytest
 
+from pipelines.refusal import Refusal
 from runs.lifecycle import claim_next, finish_block
 from runs.models import BlockRun, PipelineRun
-from runs.retrying import marking
+from runs.retrying import marking, repeating
 from tests.runs.fans import a_block, a_dynamic, ended_as, fan, outcomes, start
 from tests.runs.outcomes import FAILED, drive, make_owner, statuses
 
@@ -68,6 +69,16 @@ def test_a_run_goes_on_after_its_failed_block_of_many_was_marked(
 
     assert (statuses(run)["after:0"], statuses(run)["total"]) == ("failed", below)
     assert (run.status, run.reason) == ("completed", "")
+
+
+def test_nothing_is_incomplete_of_a_block_of_many_that_was_marked_completed(now: datetime) -> None:
+    run = start(now, *BLOCKS, may_fail=True)
+    drive(run, now, outcomes({"D": fan(2), "after:0": FAILED}))
+    mark(run, "after", "completed", now)
+    drive(run, now)
+
+    with pytest.raises(Refusal, match="nothing of it is incomplete"):
+        repeating.retry(run, moment=now)
 
 
 def test_the_members_of_a_block_that_is_marked_while_they_run_are_ended(now: datetime) -> None:
