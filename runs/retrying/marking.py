@@ -152,6 +152,7 @@ def end_members(run: PipelineRun, row: BlockRun, moment: datetime, reason: str) 
         moved = members.move_to(status, BlockStatus.CANCELLED, completed_at=moment, reason=reason)
     if moved:  # they were at work
         events.publish_stop(run.pk)
+    callbacks.follow_cancelled(run, moment)
 
 
 # --- what follows ---------------------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 """Marking by hand below dynamic blocks: one of many, the many as one, the dynamic block itself."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from pipelines.refusal import Refusal
 from runs.lifecycle import claim_next, finish_block
-from runs.models import BlockRun, PipelineRun
+from runs.models import BlockRun, PipelineRun, Role
 from runs.retrying import marking, repeating
 from tests.runs.fans import a_block, a_dynamic, ended_as, fan, outcomes, start
 from tests.runs.outcomes import FAILED, drive, make_owner, statuses
@@ -113,3 +113,23 @@ def test_a_member_of_a_completed_run_that_is_marked_failed_fails_it(now: datetim
     run.refresh_from_db()
 
     assert (run.status, statuses(run)["child"]) == ("failed", "failed")
+
+
+def test_a_member_that_was_at_work_is_followed_by_its_callback_for_a_cancel(now: datetime) -> None:
+    run, worker = start(now, *BLOCKS), make_owner(now)
+    finish_block(claimed(run, now), fan(2), moment=now)
+    PipelineRun.objects.filter(pk=run.pk).update(callbacks={"blocks": {"tell": {"uuid": "tell"}}})
+    for row in run.block_runs.filter(role=Role.MEMBER):
+        BlockRun.objects.filter(pk=row.pk).update(config={**row.config, "callbacks": ["tell"]})
+    assert claim_next(worker, now, run=run)
+
+    mark(PipelineRun.objects.get(pk=run.pk), "child", "completed", now + timedelta(seconds=1))
+
+    called = run.block_runs.get(role=Role.CALLBACK)
+    assert (called.block_uuid, called.config["call"]["outcome"]) == ("tell@child:0", "cancelled")
+
+
+def claimed(run: PipelineRun, now: datetime) -> BlockRun:
+    row = claim_next(make_owner(now), now, run=run)
+    assert row is not None
+    return row
