@@ -2,7 +2,7 @@
 const SETTLE = 150; // ms: several changes at once are one fetch
 const FLOOR = 10_000; // ms between looks while there is no socket
 const SLOW = 30_000; // ms between looks while there is one
-const SIGNED_OUT = 4401; // close code
+const SIGNED_OUT = 4401;
 let wire, again = 1000, pending, dirty = false, looked = Date.now();
 
 export const socketUrl = (path) => Object.assign(new URL(path, location), { protocol: location.protocol === "https:" ? "wss:" : "ws:" });

@@ -24,7 +24,7 @@ addEventListener("click", (event) => {
 });
 
 // Another view of the same page: only the live region is fetched.
-const show = (url) => htmx.ajax("GET", url, { target: "#live", swap: "morph:outerHTML" });
+const show = (url) => htmx.ajax("GET", url, { source: "#live", target: "#live", swap: "morph:outerHTML" });
 addEventListener("click", (event) => {
   const link = event.target.closest("a[data-swap]");
   if (!link || event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
