@@ -16,6 +16,10 @@ from runs.states import BLOCK_FINISHED, BlockStatus
 
 AT_A_TIME = 5000  # keys in one statement
 PATIENT_RULES = ("all_success", "none_failed")
+REASONS = {
+    BlockStatus.UPSTREAM_FAILED: "not run: a block before it failed",
+    BlockStatus.CONDITION_FAILED: "not run: what its trigger rule asks of the blocks before it did not come about",
+}
 
 
 def settle_all(run: PipelineRun, moment: datetime) -> None:
@@ -65,7 +69,7 @@ def make(run: PipelineRun, rows: Mapping[str, Row], moves: Mapping[str, BlockSta
             if move == BlockStatus.QUEUED:
                 chosen.update(pending=0)  # waits for nothing more
             else:
-                chosen.move_to(BlockStatus(old), move, completed_at=moment)
+                chosen.move_to(BlockStatus(old), move, completed_at=moment, reason=REASONS.get(move, ""))
     counts = open_upstream(rows, moves)
     for uuid in groups:
         move_group(run, rows[uuid], moves[uuid], counts.get(uuid, 0), moment)
@@ -149,7 +153,7 @@ def carry_down(run: PipelineRun, below: Sequence[str], moment: datetime) -> Coun
             if move is None or move == BlockStatus.QUEUED:
                 pending = sum(status not in BLOCK_FINISHED for status in upstream) if move is None else 0
                 BlockRun.objects.filter(pk=row.pk).update(pending=pending)
-            elif row.move_to(move, completed_at=moment):
+            elif row.move_to(move, completed_at=moment, reason=REASONS.get(move, "")):
                 ended[row.parent_id or 0] += 1
                 below += row.downstream
     return ended

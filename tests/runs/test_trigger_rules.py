@@ -144,3 +144,10 @@ def test_a_failed_run_stops_after_the_last_block_that_asked_for_failures(now: da
 
     assert statuses(run) == {"load": "failed", "tell": "completed", "after": "cancelled"}
     assert run.status == "failed"
+
+
+def test_a_block_that_is_not_run_because_of_others_says_so(now: datetime) -> None:
+    run = run_of("all_success", "failed", "completed", now)
+
+    reasons = dict(run.block_runs.values_list("block_uuid", "reason"))
+    assert (reasons["join"], reasons["after"]) == ("not run: a block before it failed",) * 2
