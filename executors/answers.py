@@ -7,6 +7,8 @@ from collections import deque
 
 from executors.base import Answer
 
+MOST_QUESTIONS = 256  # without an answer, of one block
+
 
 class Answers:
     """Answers on their way. `descriptor` can be read while there are some."""
@@ -15,7 +17,15 @@ class Answers:
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.lock = threading.Lock()
         self.given: deque[tuple[int, Answer]] = deque()
+        self.awaited: set[int] = set()  # questions without an answer
         self.is_closed = False
+
+    def expect(self, number: int) -> bool:
+        """Take note of a question; False when it, or too much else, waits already: a block may say what it likes."""
+        if number in self.awaited or len(self.awaited) >= MOST_QUESTIONS:
+            return False
+        self.awaited.add(number)
+        return True
 
     def give(self, number: int, answer: Answer) -> None:
         """Answer question `number`; nothing happens when the block has ended."""
@@ -30,6 +40,7 @@ class Answers:
                 os.eventfd_read(self.descriptor)
             found = list(self.given)
             self.given.clear()
+            self.awaited.difference_update(number for number, _ in found)
             return found
 
     def close(self) -> None:

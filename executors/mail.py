@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from executors.answers import MOST_QUESTIONS
 from executors.channel import ChannelClosed, Reader, send
 
 LARGEST_REQUEST = 1024 * 1024  # bytes of JSON
-MOST_QUESTIONS = 256  # without an answer, of one block
 T = TypeVar("T")
 
 

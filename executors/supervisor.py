@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from executors.answers import Answers
+from executors.answers import MOST_QUESTIONS, Answers
 from executors.base import Failure, Host, Later, Outcome, Stop, Verdict, Work
 from executors.channel import ChannelClosed, Reader, send
 
@@ -27,6 +27,7 @@ READ_AT_ONCE = 1 << 18
 # What taking in a message may raise: users' code can reach the channel, and what it says there is not believed.
 NONSENSE = (ChannelClosed, OSError, ValueError, TypeError, LookupError, AttributeError)
 ANSWER_SECONDS = 10.0  # a fork server that says nothing for so long hangs, in a library that it imports
+TOO_MANY = {"error": {"type": "CannotAsk", "message": f"{MOST_QUESTIONS} questions of this block wait already"}}
 TAKES_ANSWER_SECONDS = 5.0  # a block that asks and does not listen is ended
 HIDDEN_FROM_BLOCKS = (
     "DATABASE_URL",
@@ -321,6 +322,9 @@ class Supervision:
             self.result = (checked(message[1]), dict(message[2]))
 
     def ask(self, number: int, request: dict[str, Any]) -> None:
+        if not self.answers.expect(number):
+            self.answers.give(number, TOO_MANY)
+            return
         reply = self.host.ask(request, partial(self.answers.give, number))
         if reply is Later.PARK:
             self.is_parking = True
