@@ -191,6 +191,9 @@ def words(one: dict[str, int]) -> str:
 
 def main(arguments: list[str]) -> int:
     given = dict(one.split("=", 1) for one in arguments if "=" in one)
+    if len(given) < len(arguments) or not given.keys() <= {"MINUTES", "SEED", "DATABASE", "REPORT"}:
+        print("usage: python -m tests.faults.chaos [MINUTES=30] [SEED=7] [DATABASE=sqlite|postgres] [REPORT=file]")
+        return 2
     databases = [given["DATABASE"]] if given.get("DATABASE") else ["sqlite", "postgres"]
     seed, minutes = int(given.get("SEED") or time.time() % 1_000_000), float(given.get("MINUTES") or 30)
     failed = False
