@@ -45,7 +45,7 @@ def test_the_pipeline_with_everything_is_valid(documented: Path) -> None:
     assert (shops.dynamic, shops.conditions) == (True, ("is_workday",))
     assert (sales.reduce_output, sales.pool, sales.pool_slots, sales.timeout) == (True, "warehouse", 2, 600)
     assert sales.retry_config == {"retries": 5, "jitter": 0.2, "give_up_on": ["PermissionError"]}
-    assert (total.trigger_rule, total.callbacks, total.sla, total.priority) == ("all_done", ("tell_ada",), 1800, 5)
+    assert (total.trigger_rule, total.callbacks, total.sla, total.priority) == ("all_done", ("tell_ada",), 1800, -5)
     assert definition.graph.get("tell_ada").outcomes == ("success", "failure")
     assert [entry["uuid"] for entry in definition.settings["callbacks"]["failure"]] == ["page_ada"]
     assert definition.graph.get("clean_again").file == "transformers/sales/clean.py"

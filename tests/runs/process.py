@@ -12,6 +12,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
@@ -28,6 +29,7 @@ from executors.base import Outcome
 from orchestrator_site import tokens
 from pipelines import catalog, variables
 from pipelines.models import Pipeline
+from pipelines.refusal import Refusal
 from runs import bell, events, lifecycle, logs, pools, recovery
 from runs.lifecycle import create_run
 from runs.models import BlockRun, Event, Origin, PipelineRun, Worker, WorkerKind
@@ -207,7 +209,8 @@ def do_cancel(dice: random.Random) -> None:
 def do_retry(dice: random.Random) -> None:
     ended = PipelineRun.objects.filter(status__in=("failed", "cancelled")).exclude(pipeline__uuid="limited")
     if run := ended.order_by("?").first():
-        repeating.retry(run, moment=timezone.now())
+        with suppress(Refusal):  # another has repeated it, and it is completed by now
+            repeating.retry(run, moment=timezone.now())
 
 
 def do_time(dice: random.Random) -> None:
