@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from executors.base import Host, Outcome, Parked, Work
-from executors.supervisor import Child, ForkServer, ForkServerGone, Supervision
+from executors.forking import Child, ForkServer, ForkServerGone
+from executors.supervisor import Supervision
 
 RUNTIME = "pipelines.runtime"  # by name: executors know nothing of pipelines
 

@@ -1,166 +1,25 @@
-"""One worker's hold on its children: ask the fork server for them, give them jobs, watch, limit and end them."""
+"""One worker's hold on a child: give it a job, watch, limit and end it."""
 
 import contextlib
-import json
 import os
-import select
 import selectors
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from executors.answers import MOST_QUESTIONS, Answers
 from executors.base import Failure, Host, Later, Outcome, Stop, Verdict, Work
-from executors.channel import ChannelClosed, Reader, send
+from executors.channel import ChannelClosed, send
+from executors.forking import Child, ForkServer, ForkServerGone
 
 CHECK_SECONDS = 0.25  # how often the host is asked whether to stop
 READ_AT_ONCE = 1 << 18
 # What taking in a message may raise: users' code can reach the channel, and what it says there is not believed.
 NONSENSE = (ChannelClosed, OSError, ValueError, TypeError, LookupError, AttributeError)
-ANSWER_SECONDS = 10.0  # a fork server that says nothing for so long hangs, in a library that it imports
 TOO_MANY = {"error": {"type": "CannotAsk", "message": f"{MOST_QUESTIONS} questions of this block wait already"}}
 TAKES_ANSWER_SECONDS = 5.0  # a block that asks and does not listen is ended
-HIDDEN_FROM_BLOCKS = (
-    "DATABASE_URL",
-    "SECRET_KEY",
-    "SECRETS_KEYS",
-    "REDIS_URL",
-    "TEST_POSTGRES_URL",
-    "DJANGO_SETTINGS_MODULE",
-)
-ROOT = Path(__file__).resolve().parent.parent
-
-
-class ForkServerGone(Exception):
-    """The fork server ended; the next child needs a new one."""
-
-
-@dataclass(kw_only=True)
-class Child:
-    """A forked process that waits for a job, or runs one."""
-
-    pid: int
-    channel: socket.socket
-    reader: Reader = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.channel.setblocking(False)
-        self.reader = Reader(self.channel)
-
-
-class ForkServer:
-    """The worker's end of its fork server. One child is forked ahead, so that the next block starts at once."""
-
-    def __init__(self, modules: Sequence[str]) -> None:
-        self.modules = list(modules)
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(ANSWER_SECONDS)
-        env = {key: value for key, value in os.environ.items() if key not in HIDDEN_FROM_BLOCKS}
-        env["PYTHONUNBUFFERED"] = "1"
-        command = [sys.executable, "-m", "executors.fork_server", str(theirs.fileno()), *self.modules]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=env, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
-        )
-        theirs.close()
-        self.folder = tempfile.mkdtemp(prefix="blocks-")  # TMPDIR of one block after the other
-        self.watched: int | None = None  # the child whose end somebody waits for
-        self.exit: dict[str, Any] | None = None
-        self.spare: Child | None = None
-        self.asked = False
-        self.is_last = False  # the child that runs is the last: none is forked ahead any more
-        self.missing: dict[str, str] = {}
-        self.ask()
-
-    def ask(self) -> None:
-        """Have a child forked ahead, unless one is on its way."""
-        if not self.asked and self.spare is None and not self.is_last:
-            self.asked = True
-            self.say({"fork": True})
-
-    def stop_forking(self) -> None:
-        """Keep nothing in stock: the child that runs now is the last one."""
-        self.is_last = True
-        self.drop_spare()
-
-    def drop_spare(self) -> None:
-        if self.spare:
-            self.spare.channel.close()
-            self.spare = None
-
-    def take(self) -> Child:
-        """Return a child that waits for a job; raise ForkServerGone."""
-        self.ask()
-        while self.spare is None or self.has_news():
-            self.hear()
-        child, self.spare = self.spare, None
-        self.watched, self.exit = child.pid, None
-        return child
-
-    def has_news(self) -> bool:
-        """Tell whether the server has said something, or is gone: then its spare child is gone too."""
-        return bool(select.select([self.control], [], [], 0)[0])
-
-    def hear(self) -> None:
-        """Take in one message of the server, waiting for it."""
-        try:
-            data, files, _, _ = socket.recv_fds(self.control, 65536, 4)
-        except TimeoutError as error:
-            self.process.kill()
-            raise ForkServerGone from error
-        except OSError as error:
-            raise ForkServerGone from error
-        if not data:
-            raise ForkServerGone
-        message = json.loads(data)
-        if "child" in message:
-            self.asked = False
-            self.spare = Child(pid=message["child"], channel=socket.socket(fileno=files[0]))
-            if self.is_last:
-                self.drop_spare()
-        elif "exit" in message:
-            if message["exit"] == self.watched:
-                self.exit = message
-            if self.spare and self.spare.pid == message["exit"]:
-                self.drop_spare()
-        else:
-            self.missing = message["missing"]
-
-    def say(self, message: dict[str, Any]) -> None:
-        try:
-            self.control.send(json.dumps(message).encode())
-        except OSError as error:
-            raise ForkServerGone from error
-
-    def close(self) -> None:
-        """End the server and every child of it."""
-        self.control.close()
-        self.drop_spare()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def clear_folder(self) -> None:
-        """Leave the next block an empty TMPDIR."""
-        try:
-            with os.scandir(self.folder) as entries:
-                is_empty = next(entries, None) is None
-        except FileNotFoundError:
-            is_empty = False
-        if not is_empty:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            os.makedirs(self.folder, mode=0o700, exist_ok=True)
 
 
 class Supervision:

@@ -12,8 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.db import close_old_connections, connections
 
+from executors.forking import ForkServerGone
 from executors.local import LocalExecutor
-from executors.supervisor import ForkServerGone
 from runs import bell, clock, kinship
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
 from runs.working import jobs, workers

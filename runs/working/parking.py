@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connections
 
 from executors.base import Answer, Later, Outcome, Parked, Reply, Stop, Verdict
-from executors.supervisor import ForkServerGone
+from executors.forking import ForkServerGone
 from runs import asking, events, lifecycle, pools, recovery
 from runs.logs import Writer
 from runs.masking import mask_outcome

@@ -10,7 +10,7 @@ from typing import Any
 
 from executors import registry
 from executors.base import Executor, Failure, Outcome, Parked, Verdict, Work
-from executors.supervisor import ForkServerGone
+from executors.forking import ForkServerGone
 from pipelines.refusal import Refusal
 from runs import events, kinship, lifecycle, logs, recovery
 from runs.masking import mask_outcome, maskable

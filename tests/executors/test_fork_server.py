@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from executors.channel import Reader, pack, send
-from executors.supervisor import Child, ForkServer, ForkServerGone
+from executors.forking import Child, ForkServer, ForkServerGone
 from tests.executors.test_local import wait_until_gone
 
 pytestmark = pytest.mark.processes

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from executors import local, supervisor
+from executors import forking, local
 from executors.base import Outcome, Stop, Verdict, Work
 from executors.local import LocalExecutor
 
@@ -295,7 +295,7 @@ def test_a_block_that_has_ended_is_not_stopped_any_more(executor: LocalExecutor)
 def test_a_library_that_hangs_holds_no_block_up_for_ever(
     executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(forking, "ANSWER_SECONDS", 2.0)
     config = {"preload": ["tests.executors.hanging_library"]}
 
     for _ in range(2):  # the first is forked before libraries are imported

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 
-from executors.supervisor import ForkServer
+from executors.forking import ForkServer
 from orchestrator_site import checks
 from orchestrator_site.checks import Finding
 from runs.models import WorkerKind
