@@ -13,13 +13,15 @@ from typing import Any
 from tests.pipelines.block_project import FOLDERS, BlockProject
 
 CHILD = """
-import json, sys
+import json, os, sys
 from pipelines import streaming
 streaming.BEAT_SECONDS = 0.05
 job = json.load(open(sys.argv[1]))
+def say(word, what):
+    os.write(2, f"{word} {json.dumps(what)}\\n".encode())  # a line at once, whatever other threads say
 def tell(verb, **details):
-    print("TOLD", json.dumps({"verb": verb, **details}), file=sys.stderr, flush=True)
-print("RESULT", json.dumps(streaming.run(job, tell)), file=sys.stderr, flush=True)
+    say("TOLD", {"verb": verb, **details})
+say("RESULT", streaming.run(job, tell))
 """
 SOURCE = """
     from mage_ai.streaming.sources.base_python import BasePythonSource
