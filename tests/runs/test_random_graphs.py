@@ -58,8 +58,10 @@ def crowd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield made
 
 
-@pytest.mark.parametrize("trouble", ["fails", "refused"])  # with both, some ends hang on which of them is first
-@pytest.mark.parametrize(("size", "fans_out"), [(40, False), (200, False), (40, True), (60, True)])
+@pytest.mark.parametrize(  # one kind of trouble: with both, some ends hang on which of them is first
+    ("size", "fans_out", "trouble"),
+    [(40, False, "refused"), (200, False, "fails"), (40, True, "refused"), (60, True, "fails")],
+)
 def test_a_random_graph_comes_out_as_the_model_says(crowd: Crowd, size: int, fans_out: bool, trouble: str) -> None:
     dice = random.Random(f"{size} {fans_out} {trouble}")
     plans = random_plans(dice, size, fans_out)
