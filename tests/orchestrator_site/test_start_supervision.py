@@ -22,14 +22,14 @@ from orchestrator_site.supervision import Child, Folders, Plan
 pytestmark = pytest.mark.processes
 SLEEP = ["sleep", "60"]
 PAGE_SERVER = """
-import socket, sys, time
+import os, socket, sys, time
 listener = socket.socket(fileno=int(sys.argv[1]))
 while True:
     connection, _ = listener.accept()
     asked = connection.recv(4096)
     connection.sendall(b"HTTP/1.1 302 Found\\r\\n\\r\\n")
     connection.close()
-    print(asked.decode().split("\\r\\n")[1], flush=True)
+    os.write(1, asked.split(b"\\r\\n")[1] + b"\\n")  # a line at once: the supervisor speaks too
 """
 
 
