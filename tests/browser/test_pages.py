@@ -4,7 +4,7 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.browser.conftest import Site
 
@@ -126,6 +126,25 @@ def test_a_log_goes_on_where_it_stopped_after_each_break(page: Page) -> None:
     assert counted(page) == list(range(40))
 
 
+def test_a_block_that_is_chosen_while_the_page_refreshes_stays_chosen(page: Page) -> None:
+    run_now(page, "talk", '{"lines": 1}')
+    expect(page.locator(".head .st")).to_have_text("completed")
+    expect(page.locator("#block h2").first).to_have_text("after")
+    held: list[Route] = []
+    page.route("**/runs/*/**", lambda route: route.continue_() if held or not is_refresh(route) else held.append(route))
+
+    page.evaluate("htmx.trigger('#live', 'look')")
+    page.click(".graph a:has-text('count')")  # waits its turn
+    page.evaluate("htmx.trigger('#live', 'look')")  # and so does this, in its place
+    held[0].continue_()
+
+    expect(page.locator("#block h2").first).to_have_text("count")
+
+
+def is_refresh(route: Route) -> bool:
+    return route.request.headers.get("hx-target") == "live"
+
+
 def test_a_list_of_runs_changes_by_itself(page: Page, context: BrowserContext) -> None:
     page.goto("/runs/")
     expect(page.locator("[data-wire]")).to_have_text("live")
@@ -238,6 +257,9 @@ def test_a_backfill_is_planned_while_it_is_typed_started_and_followed(page: Page
 
 def test_another_pipeline_brings_its_own_triggers_and_keeps_what_was_typed(page: Page) -> None:
     page.goto("/backfills/new/?pipeline=fails")
+    expect(
+        page.locator("#plan")
+    ).not_to_be_empty()  # typing would end the first plan's request, which the console tells
     page.fill("[name=name]", "May")
 
     page.select_option("[name=pipeline]", "talk")

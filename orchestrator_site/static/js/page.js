@@ -23,25 +23,25 @@ addEventListener("click", (event) => {
   all("[data-menu][open]", document, (menu) => { menu.open = menu.contains(event.target); });
 });
 
-// Another view of the same page: only the live region is fetched.
-const show = (url) => htmx.ajax("GET", url, { source: "#live", target: "#live", swap: "morph:outerHTML" });
+// Another view of the same page: its address is the truth, each look asks for what it says by then.
+const show = () => htmx.trigger("#live", "look");
 addEventListener("click", (event) => {
   const link = event.target.closest("a[data-swap]");
   if (!link || event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
   event.preventDefault();
-  const url = link.getAttribute("href");
-  history.pushState(null, "", url);
-  show(url).then(() => { if (innerWidth < 992) document.getElementById("block")?.scrollIntoView(); });
+  history.pushState(null, "", link.getAttribute("href"));
+  show();
+  if (innerWidth < 992) addEventListener("htmx:afterSwap", () => document.getElementById("block")?.scrollIntoView(), { once: true });
 });
-addEventListener("popstate", () => { if (document.getElementById("live")) show(location.href); });
+addEventListener("popstate", () => { if (document.getElementById("live")) show(); });
 
-// Who does not follow the log stays at the block in view.
-document.addEventListener("htmx:configRequest", (event) => {
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  if (detail.elt.id !== "live") return;
   const log = document.querySelector("[data-log]");
-  if (event.detail.elt.id !== "live" || !log || log.querySelector("[data-follow]").checked) return;
-  const url = new URL(event.detail.path, location);
-  if (!url.searchParams.has("block")) url.searchParams.set("block", log.dataset.block);
-  event.detail.path = url.pathname + url.search;
+  const url = new URL(location);
+  // Who does not follow the log stays at the block in view.
+  if (log && !log.querySelector("[data-follow]").checked && !url.searchParams.has("block")) url.searchParams.set("block", log.dataset.block);
+  detail.path = url.pathname + url.search;
 });
 
 // The session has ended: what came is the login page.
