@@ -46,8 +46,8 @@ def take(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
 def own(block_run: BlockRun, worker: Worker, moment: datetime) -> bool:
     queued_at = block_run.queued_at if block_run.status == BlockStatus.QUEUED else moment
     fresh: dict[str, Any] = {"is_aside": False} if block_run.pool else {}
-    if block_run.attempt > 1 and block_run.error:  # that is the attempt before's
-        fresh["error"] = {}
+    if block_run.attempt > 1 and (block_run.error or block_run.external_id):  # they are the attempt before's
+        fresh |= {"error": {}, "external_id": ""}
     return block_run.move_to(
         BlockStatus.RUNNING,
         worker_id=worker.pk,

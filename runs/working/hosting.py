@@ -59,6 +59,7 @@ class BlockHost:
         self.looked_at = time.monotonic()
         self.renewed_at = self.looked_at - (clock() - worker.seen_at).total_seconds()
         self.health = health_of(block_run.config, self.looked_at)
+        self.is_named = False  # in the database: a block that ends within a second is named by its end
 
     def started(self, external_id: str) -> None:
         self.block_run.external_id = external_id
@@ -138,8 +139,16 @@ class BlockHost:
         if now - self.renewed_at >= settings.HEARTBEAT_SECONDS:
             workers.renew(self.worker, self.clock())
             self.renewed_at = now
+        if not self.is_named:
+            self.is_named = bool(name_process(self.block_run))
         row = BlockRun.objects.filter(pk=self.block_run.pk).values_list("status", "attempt").first()
         return stop_for(self.block_run, row) or (Stop.HAND_BACK if self.draining() else None)
+
+
+def name_process(block_run: BlockRun) -> int:
+    """Write down by what process this attempt is run, for those who look, and for an attempt that will not end well."""
+    this = BlockRun.objects.filter(pk=block_run.pk, attempt=block_run.attempt)
+    return this.update(external_id=block_run.external_id)
 
 
 def stop_for(block_run: BlockRun, row: tuple[str, int] | None) -> Stop | None:

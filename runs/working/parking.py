@@ -164,7 +164,8 @@ class Parking:
         row = persist(self.attendant.sign_on)
         held = BlockRun.objects.filter(pk=block_run.pk, status=BlockStatus.RUNNING, attempt=block_run.attempt)
         # If it is no longer so (cancelled, taken back), the attendant's first look says it.
-        persist(lambda: held.filter(worker=block_run.worker_id).update(worker=row))
+        named = {"external_id": block_run.external_id}
+        persist(lambda: held.filter(worker=block_run.worker_id).update(worker=row, **named))
         block_run.worker_id = row.pk
 
     def see_to_its_end(self, task: Task, parked: Parked, host: ParkedHost) -> None:

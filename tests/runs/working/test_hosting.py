@@ -8,7 +8,8 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from executors.base import Stop
-from runs import logs
+from runs import lifecycle, logs, recovery
+from runs.history import all_attempts
 from runs.models import BlockRun, PipelineRun, Worker
 from runs.states import BlockStatus
 from runs.working import hosting
@@ -54,6 +55,39 @@ def test_a_host_counts_the_lease_from_when_it_was_renewed(place: Place) -> None:
     host = BlockHost(BlockRun(pk=1), worker, log, timezone.now, lambda: False, place.worker.parking)
 
     assert host.looked_at - host.renewed_at == pytest.approx(3.9, abs=0.2)
+
+
+def test_the_process_of_a_block_is_told_while_it_runs_and_kept_when_it_is_cancelled(host: BlockHost) -> None:
+    host.started("4711")
+    assert host.should_stop() is None
+    row = BlockRun.objects.get(pk=host.block_run.pk)
+    assert (row.status, row.external_id) == (BlockStatus.RUNNING, "4711")
+
+    lifecycle.cancel(row.pipeline_run, moment=timezone.now(), reason="enough")
+    assert host.should_stop() is Stop.CANCEL
+    assert [line.external_id for line in all_attempts(BlockRun.objects.get(pk=row.pk), 1)] == ["4711"]
+
+
+def test_a_process_is_named_once(host: BlockHost) -> None:
+    host.started("4711")
+    host.should_stop()
+    BlockRun.objects.update(external_id="another's by now")
+
+    host.should_stop()
+
+    assert BlockRun.objects.get().external_id == "another's by now"
+
+
+def test_an_attempt_that_was_lost_keeps_its_process_and_the_next_one_does_not_bear_it(host: BlockHost) -> None:
+    host.started("4711")
+    host.should_stop()
+    moment = timezone.now() + timedelta(minutes=1)
+
+    recovery.take_back_lost(moment)
+
+    again = claim(host.block_run.pipeline_run, "sleeps", make_owner(moment), moment)
+    again.refresh_from_db()
+    assert [line.external_id for line in all_attempts(again, 1)] == ["4711", ""]
 
 
 def test_a_short_outage_stops_no_block(host: BlockHost) -> None:
