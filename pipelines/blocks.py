@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipelines import exception_names
+from pipelines import exception_names, slips
 from pipelines.fields import Fields
 from pipelines.files import FileFault, TextFile, shown
 from pipelines.graph import EXECUTABLE_TYPES, OTHER_TYPES, TRIGGER_RULES, UNSUPPORTED_TYPES, Block
@@ -48,6 +48,7 @@ def read_block(entry: Fields, *, kind: str, pipeline_type: str, metadata: Mappin
     if not type_:
         entry.fault(f"Block {uuid!r} has no type.", hint=f"Use one of: {', '.join(EXECUTABLE_TYPES)}.")
     type_ = type_ or "custom"
+    slips.check(entry, slips.BLOCK_KEYS, "A block")
     configuration, poking = entry.inner("configuration"), Either(entry, entry.inner("configuration"))
     executor_type = entry.text("executor_type", limit=100) or None
     pool, pool_slots = pool_of(entry)
@@ -155,6 +156,7 @@ def retry_config(entry: Fields) -> dict[str, Any]:
         "retry_on": exception_list(config, "retry_on"),
         "give_up_on": exception_list(config, "give_up_on"),
     }
+    slips.check(config, checked, "retry_config")
     given = {key: value for key, value in config.data.items() if value is not None and value != ""}
     return {key: checked.get(key, value) for key, value in given.items()}
 

@@ -297,3 +297,31 @@ def test_a_replica_of_nothing_is_told_with_the_nearest_names(disk: ProjectOnDisk
 
     assert (problem["line"], problem["reason"]) == (5, f"replicated_block: there is no block {original!r}.")
     assert problem["hint"] == hint
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "reason", "hint"),
+    [
+        ("  triger_rule: all_done", 4, "A block has no key 'triger_rule'.", "Did you mean trigger_rule?"),
+        ("  pools: warehouse", 4, "A block has no key 'pools'.", "Did you mean pool?"),
+        ("  retry_config: {retrys: 3}", 4, "retry_config has no key 'retrys'.", "Did you mean retries?"),
+        ("retry_config:\n  max_delays: 3", 5, "retry_config has no key 'max_delays'.", "Did you mean max_delay?"),
+    ],
+)
+def test_a_key_that_is_nearly_right_is_told(
+    disk: ProjectOnDisk, written: str, line: int, reason: str, hint: str
+) -> None:
+    disk.code("custom/a.py")
+    disk.pipeline(f"blocks:\n- uuid: a\n  type: custom\n{written}\n")
+
+    problem = disk.problem()
+
+    assert (problem["line"], problem["reason"], problem["hint"]) == (line, reason, hint)
+
+
+def test_keys_of_others_are_left_alone(disk: ProjectOnDisk) -> None:
+    disk.code("custom/a.py")
+    extras = "  status: updated\n  downstream_blocks: []\n  owner: ada\n  all_upstream_blocks_executed: true\n"
+    disk.pipeline(f"blocks:\n- uuid: a\n  type: custom\n{extras}  retry_config: {{service: x}}\n")
+
+    assert disk.read().graph.get("a").retry_config == {"service": "x"}
