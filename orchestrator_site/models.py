@@ -1,4 +1,4 @@
-"""Accounts: API tokens (docs/security: shown once, stored hashed, scoped, expiring, revocable)."""
+"""Accounts: API tokens (shown once, stored hashed, scoped, expiring, revocable), and the views that people keep."""
 
 from datetime import datetime
 from typing import Self
@@ -30,3 +30,21 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.key_id})"
+
+
+class SavedView(models.Model):
+    """A page with its filters, kept under a name by one who comes back to it: the query string is the view."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_views")
+    page = models.CharField(max_length=60)  # the name of its address: "runs:list"
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=2000, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "page", "name"], name="a_saved_view_has_a_name_of_its_own"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.page}"
