@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,9 @@ HINT_AGAIN_AFTER = 10.0  # seconds until a row that nobody claimed is named agai
 TIDY_EVERY = 2.0
 PLAIN_TASKS_EVERY = 5.0
 HINTED = ("pk", "attempt", "queued_at")
+# Of what is above, which this does not know: what a cluster of workers does besides running blocks, whether they are
+# busy or not. Called at least once a second and after each ring; has to return at once and never raises.
+ERRANDS: list[Callable[[], None]] = []
 
 
 class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
@@ -50,6 +54,8 @@ class BlockRunBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
             if self.ear is None:  # listen before looking, so that nothing slips between
                 self.ear = bell.open_ear("queue")
             self.tidy()
+            for errand in ERRANDS:
+                errand()
             hints = self.look()
             self.is_away = False
             if not hints:

@@ -37,6 +37,8 @@ ADOPT_EVERY = FORECAST_EVERY = timedelta(seconds=10)
 CHECK_EVERY = timedelta(seconds=30)
 RETENTION_EVERY = timedelta(minutes=1)
 SEEN_LATE = timedelta(minutes=1)  # a run's end may be committed this much after its time
+# Of what is above, which this does not know: what the loop does as well, and how often at least.
+FURTHER_DUTIES: list[tuple[Callable[[datetime], datetime | None], timedelta]] = []
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ class Loop:
             Duty(self.beat, timedelta(seconds=settings.HEARTBEAT_SECONDS)),
             Duty(self.check, CHECK_EVERY),
             Duty(self.janitor.turn, RETENTION_EVERY),
+            *(Duty(call, every) for call, every in FURTHER_DUTIES),
         ]
 
     def run(self) -> None:
