@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from orchestrator_site import pulse
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -30,4 +32,18 @@ class PageHeadersMiddleware:
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
+        return response
+
+
+class PulseMiddleware:
+    """Bring the header up to date with each refresh of a page's live part."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        is_refresh = request.headers.get("HX-Target") == "live" and response.status_code == 200
+        if is_refresh and request.user.is_authenticated and isinstance(response, HttpResponse):
+            response.write(pulse.beside(request))
         return response

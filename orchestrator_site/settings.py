@@ -155,6 +155,7 @@ INSTALLED_APPS = [
     "pipelines",
     "runs",
     "schedules",
+    "alerts",
     "orchestrator_site",
 ]
 
@@ -169,6 +170,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "orchestrator_site.middleware.PulseMiddleware",
 ]
 
 ROOT_URLCONF = "orchestrator_site.urls"

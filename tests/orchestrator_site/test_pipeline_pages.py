@@ -86,7 +86,7 @@ def test_the_list_asks_as_much_for_many_pipelines_as_for_one(
         make_run(pipeline)
         make_schedule(pipeline)
 
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(10):
         page.get("/pipelines/")
 
 
@@ -157,7 +157,7 @@ def test_the_page_asks_as_much_for_many_runs_as_for_one(
         make_run(pipeline)
         make_schedule(pipeline, name=f"t{number}")
 
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(12):
         page.get("/pipelines/etl/")
 
 

@@ -68,7 +68,7 @@ def test_many_pools_cost_no_more_queries_and_end_after_fifty(
 ) -> None:
     Pool.objects.bulk_create(Pool(name=f"pool {number:03}", slots=1) for number in range(60))
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(14):
         answer = page.get("/system/")
 
     assert len(answer.context["pools"]) == 50

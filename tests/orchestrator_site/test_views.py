@@ -83,7 +83,7 @@ def test_the_dashboard_asks_as_much_for_many_runs_as_for_one(
         make_run(pipeline, status=RunStatus.FAILED, completed_at=timezone.now())
         make_schedule(pipeline, next_due_at=timezone.now())
 
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(20):
         page.get("/")
 
 

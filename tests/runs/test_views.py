@@ -73,7 +73,7 @@ def test_the_list_asks_as_much_for_fifty_runs_as_for_one(
     for number in range(20):
         make_run(make_pipeline(f"p{number}"))
 
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(9):
         page.get("/runs/")
 
 
@@ -210,7 +210,7 @@ def test_a_run_with_many_blocks_asks_as_much_as_one_with_few(
     for number in range(30):
         run.events.create(kind="started", happened_at=NOON, block_run=block_of(run, f"w{number}"))
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(14):
         page.get(f"/runs/{run.pk}/")
 
 

@@ -79,7 +79,7 @@ def test_the_list_asks_as_much_for_many_triggers_as_for_one(
         schedule = make_schedule(name=f"t{number}", settings={"calendar": "weekend"})
         make_run(trigger_id=schedule.pk) if number % 20 == 0 else None
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(17):
         answer = page.get("/schedules/")
 
     assert len(answer.context["rows"]) == PAGE
@@ -216,7 +216,7 @@ def test_the_page_asks_as_much_for_a_long_ledger_as_for_a_short(
     for number in range(30):
         occurrence(schedule, number, pipeline_run=make_run(trigger_id=schedule.pk))
 
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(23):
         page.get(f"/schedules/{schedule.pk}/")
 
 

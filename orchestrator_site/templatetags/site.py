@@ -1,0 +1,29 @@
+"""What pages share: the header's pulse, and the views that people keep."""
+
+from typing import Any
+
+from django import template
+from django.template import Context
+from django.utils import timezone
+
+from orchestrator_site import pulse
+from orchestrator_site.models import SavedView
+from orchestrator_site.saved_views import lasting
+
+register = template.Library()
+
+
+@register.inclusion_tag("_pulse.html", name="pulse")
+def pulse_tag() -> dict[str, Any]:
+    """Draw the age of the last loop and the number of open incidents."""
+    return {"pulse": pulse.take(timezone.now())}
+
+
+@register.inclusion_tag("_saved_views.html", takes_context=True)
+def saved_views(context: Context) -> dict[str, Any]:
+    """Draw the menu of this page's kept views, with a form to keep the present one. For pages with filters."""
+    request = context["request"]
+    page, query = request.resolver_match.view_name, lasting(request.META["QUERY_STRING"])
+    views = list(SavedView.objects.filter(user_id=request.user.pk, page=page).order_by("name"))
+    current = next((view for view in views if view.query == query), None)
+    return {"views": views, "page": page, "query": query, "current": current, "request": request}
