@@ -168,6 +168,7 @@ def mirror(uuid: str, found: Definition | BrokenPipeline) -> tuple[Known, bool]:
             defaults={"graph": found.graph.as_dict(), "settings": dict(found.settings), "files": dict(found.files)},
         )
         values |= {"name": found.name, "description": found.description, "type": found.type, "tags": list(found.tags)}
+        values["owner"] = found.owner
         values["current_version_id"] = version.pk
     else:
         values["problems"] = found.problems

@@ -27,6 +27,8 @@ class Pipeline(models.Model):
     description = models.TextField(blank=True)
     type = models.CharField(max_length=40, default="python")
     tags = models.JSONField(default=list, blank=True)
+    # Who looks after it: a person or a team. (db_default: processes of the release before write rows too.)
+    owner = models.CharField(max_length=100, blank=True, default="", db_default="")
     is_present = models.BooleanField(default=True)
     is_valid = models.BooleanField(default=True)
     # [{"file": "pipelines/x/metadata.yaml", "line": 3 or null, "reason": "...", "hint": "..."}]

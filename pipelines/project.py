@@ -71,6 +71,7 @@ class Definition:
     description: str
     type: str
     tags: tuple[str, ...]
+    owner: str = ""
     graph: Graph
     settings: Mapping[str, Any]
     files: Mapping[str, Mapping[str, str]]
@@ -225,7 +226,7 @@ def read_pipeline(project: Project, uuid: str) -> Definition:
 def definition(project: Project, uuid: str, top: Fields, sources: Sources) -> Definition:
     kind = top.choice("type", PIPELINE_TYPES, "python")
     name, description = top.text("name") or uuid, top.text("description", limit=10_000)
-    tags = tuple(top.names("tags"))
+    tags, owner = tuple(top.names("tags")), top.text("owner", limit=100)
     saves_in_code(top)  # read when a trigger is made; a mistake is told here
     metadata = {**project.metadata, **top.mapping("overrides")}
     settings = pipeline_settings(top, Fields(replace(project.document, data=metadata), (), top.faults))
@@ -242,6 +243,7 @@ def definition(project: Project, uuid: str, top: Fields, sources: Sources) -> De
         description=description,
         type=kind,
         tags=tags,
+        owner=owner,
         graph=graph,
         settings=settings,
         files={path: {"sha256": source.sha256, "text": source.text} for path, source in sources.texts.items()},

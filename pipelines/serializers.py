@@ -158,7 +158,8 @@ class ProblemSerializer(StrictSerializer):
 class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
     class Meta:
         model = Pipeline
-        fields = ["uuid", "name", "description", "type", "tags", "is_valid", "problems", "created_at", "updated_at"]
+        about = ("name", "description", "type", "tags", "owner")
+        fields = ["uuid", *about, "is_valid", "problems", "created_at", "updated_at"]
         read_only_fields = fields
 
     tags = serializers.ListField(child=Text(), read_only=True)

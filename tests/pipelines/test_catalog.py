@@ -37,6 +37,18 @@ def touch(path: Path) -> None:
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 10**9))
 
 
+def test_the_owner_of_a_pipeline_is_taken_over_and_taken_away(disk: ProjectOnDisk) -> None:
+    before = (disk.root / "pipelines/etl/metadata.yaml").read_text()
+    disk.write("pipelines/etl/metadata.yaml", before + "owner: data team\n")
+    catalog.refresh(disk.root)
+    assert row().owner == "data team"
+
+    disk.write("pipelines/etl/metadata.yaml", before)
+    catalog.refresh(disk.root)
+
+    assert row().owner == ""
+
+
 def test_a_new_pipeline_gets_a_row_and_a_version(disk: ProjectOnDisk) -> None:
     disk.write(
         "pipelines/etl/metadata.yaml", (disk.root / "pipelines/etl/metadata.yaml").read_text() + "tags: [a]\nname: N\n"

@@ -326,6 +326,8 @@ def test_a_value_that_is_no_good_is_told_at_its_line(disk: ProjectOnDisk, line: 
         ("variables: [1, 2]", "variables must have keys and values."),
         ("run_pipeline_in_one_process: 7", "run_pipeline_in_one_process: '7' is not a yes or no."),
         ("tags: [{a: 1}]", "tags must be a list of names."),
+        ("owner: [ada, grace]", "owner must be a text."),
+        (f"owner: {'a' * 101}", "owner has 101 characters; the limit is 100."),
     ],
 )
 def test_a_setting_that_is_no_good_is_told(disk: ProjectOnDisk, text: str, reason: str) -> None:
