@@ -62,10 +62,13 @@ class SignedInConsumer(AsyncJsonWebsocketConsumer):
 
 
 class EventsConsumer(SignedInConsumer):
-    """Every run's changes."""
+    """Every run's and incident's changes."""
 
     async def groups_for(self) -> list[str]:
         return [live.EVERYTHING]
+
+    async def incident_changed(self, event: dict[str, Any]) -> None:
+        await self.send_json({"type": "changed", "incident": event["incident"]})
 
 
 class RunConsumer(SignedInConsumer):

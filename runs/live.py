@@ -59,6 +59,8 @@ class Hub:
                 await layer.group_send(EVERYTHING, message)
             elif kind == "log":
                 await layer.group_send(log_group(int(numbers[0])), {"type": "log.grew"})
+            elif kind == "incident":
+                await layer.group_send(EVERYTHING, {"type": "incident.changed", "incident": int(numbers[0])})
 
 
 hub = Hub()

@@ -1,0 +1,252 @@
+"""Incidents: opened by the first breach of a fingerprint, changed by people and by time, closed on recovery.
+
+Each function is one transaction and writes one `Change`, the incident's history, from which messages are made.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
+
+from alerts import messages
+from alerts.models import AlertRule, Breach, Change, Incident, Severity, Step
+from pipelines.models import Pipeline
+from pipelines.refusal import Refusal
+from runs import bell
+from runs.bulk import verbs
+from runs.models import PipelineRun
+from runs.states import RunStatus
+from schedules.reasons.drift import about
+
+LOUDNESS = [severity.value for severity in Severity]
+LONGEST_SNOOZE = timedelta(days=90)
+LONGEST_NOTE = 10_000
+RETRIED_AT_ONCE = 200
+
+
+# --- what the evaluator writes --------------------------------------------------------------------------------------
+
+
+def record(
+    rule: AlertRule,
+    key: str,
+    moment: datetime,
+    *,
+    fingerprint: str,
+    title: str,
+    message: str = "",
+    severity: str | None = None,
+    pipeline: Pipeline | None = None,
+    trigger_id: int | None = None,
+    block_uuid: str = "",
+    run_id: int | None = None,
+    happened_at: datetime | None = None,
+    muted_by: str = "",
+) -> Incident | None:
+    """Write down that something broke a rule; None if it was: `key` names what did, whoever looks and how often.
+
+    The open incident of the fingerprint is told of it, or one is opened. Safe for any number of callers at once.
+    """
+    if Breach.objects.filter(rule=rule, key=key[:200]).exists():
+        return None
+    happened_at, message = happened_at or moment, clean(message)
+    latest: dict[str, Any] = {"detail": message, "last_seen_at": happened_at, "run_id": run_id}
+    first: dict[str, Any] = {
+        "rule": rule,
+        "title": clean(title)[:300],
+        "severity": severity or rule.severity,
+        "pipeline": pipeline,
+        "trigger_id": trigger_id,
+        "block_uuid": block_uuid[:255],
+        "runbook_url": rule.runbook_url,
+        "opened_at": happened_at,
+        **latest,
+    }
+    fields: dict[str, Any] = {"run_id": run_id, "happened_at": happened_at, "muted_by": muted_by[:200]}
+    with transaction.atomic():
+        breach = once(
+            Breach(rule=rule, key=key[:200], message=message.partition("\n")[0][:500], noted_at=moment, **fields)
+        )
+        if breach is None:
+            return None
+        incident, step = opened_or_seen(fingerprint, first, latest, is_muted=bool(muted_by))
+        Breach.objects.filter(pk=breach.pk).update(incident=incident)
+        write(incident, step, moment, message=first["title"] if step == Step.OPENED else message)
+    return incident
+
+
+def once(breach: Breach) -> Breach | None:
+    """Store a breach; None if somebody else was first."""
+    try:
+        with transaction.atomic():
+            breach.save(force_insert=True)
+    except IntegrityError:
+        return None
+    return breach
+
+
+def opened_or_seen(
+    fingerprint: str, first: dict[str, Any], latest: dict[str, Any], *, is_muted: bool
+) -> tuple[Incident, Step]:
+    """Return the open incident of the fingerprint, its row held, and what this breach is to it."""
+    for _ in range(2):
+        incident = Incident.objects.select_for_update().filter(fingerprint=fingerprint[:200], closed_at=None).first()
+        if incident is not None:
+            return incident, seen(incident, first["severity"], latest, is_muted=is_muted)
+        try:
+            with transaction.atomic():
+                return Incident.objects.create(fingerprint=fingerprint[:200], **first), Step.OPENED
+        except IntegrityError:  # somebody opened it meanwhile: now it can be read
+            continue
+    raise AssertionError("an incident was opened and closed by others at once, twice")
+
+
+def seen(incident: Incident, severity: str, latest: dict[str, Any], *, is_muted: bool) -> Step:
+    """Tell an open incident of another breach of the same trouble."""
+    rises = LOUDNESS.index(severity) > LOUDNESS.index(incident.severity)
+    is_first_heard = not is_muted and not incident.breaches.filter(muted_by="").exists()
+    fields = {**latest, "severity": severity if rises else incident.severity}
+    fields["last_seen_at"] = max(incident.last_seen_at, latest["last_seen_at"])
+    Incident.objects.filter(pk=incident.pk).update(**fields, breaches_count=F("breaches_count") + 1)
+    incident.__dict__.update(fields, breaches_count=incident.breaches_count + 1)
+    return Step.ESCALATED if rises else Step.RENOTIFIED if is_first_heard else Step.SEEN_AGAIN
+
+
+def recover(fingerprint: str, moment: datetime, reason: str) -> Incident | None:
+    """Close the open incident of a fingerprint, because what was wrong is well again; None if there is none."""
+    with transaction.atomic():
+        incident = Incident.objects.select_for_update().filter(fingerprint=fingerprint[:200], closed_at=None).first()
+        return shut(incident, moment, "", reason) if incident else None
+
+
+def write(incident: Incident, step: Step, moment: datetime, *, by: str = "", message: str = "") -> Change:
+    """Write one line of an incident's history, and the messages about it."""
+    change = Change.objects.create(incident=incident, step=step, by=by, message=message, at=moment)
+    if messages.write_for(change, moment):
+        Incident.objects.filter(pk=incident.pk).update(told_at=moment)
+        incident.told_at = moment
+    transaction.on_commit(lambda: bell.ring("live", f"incident {incident.pk}"))
+    return change
+
+
+# --- what people do -------------------------------------------------------------------------------------------------
+
+
+def acknowledge(incident: Incident, moment: datetime, by: str) -> Incident:
+    """Somebody looks after it: no reminders any more. A second one changes nothing."""
+    with transaction.atomic():
+        incident = held(incident)
+        if incident.acknowledged_at is None:
+            update(incident, acknowledged_at=moment, acknowledged_by=by)
+            write(incident, Step.ACKNOWLEDGED, moment, by=by)
+    return incident
+
+
+def assign(incident: Incident, moment: datetime, by: str, user: AbstractBaseUser | None) -> Incident:
+    """Give it to somebody, or to nobody."""
+    with transaction.atomic():
+        incident = held(incident)
+        update(incident, assignee=user)
+        write(incident, Step.ASSIGNED, moment, by=by, message=f"to {user.get_username()}" if user else "to nobody")
+    return incident
+
+
+def snooze(incident: Incident, moment: datetime, by: str, until: datetime) -> Incident:
+    """Put it aside until then: nothing is told, and it counts as nobody's; then it wakes by itself."""
+    if not moment < until <= moment + LONGEST_SNOOZE:
+        days = LONGEST_SNOOZE.days
+        raise Refusal(
+            f"{until:%Y-%m-%d %H:%M} UTC is not within the next {days} days.",
+            field="until",
+            hint=f"Snooze until a time that is to come, at most {days} days ahead.",
+        )
+    with transaction.atomic():
+        incident = held(incident)
+        update(incident, snoozed_until=until)
+        write(incident, Step.SNOOZED, moment, by=by, message=f"until {until:%Y-%m-%d %H:%M} UTC")
+    return incident
+
+
+def wake(incident: Incident, moment: datetime, by: str = "") -> Incident:
+    """End the snooze, by hand or because its time is over. One that is not snoozed stays as it is."""
+    with transaction.atomic():
+        incident = held(incident)
+        if incident.snoozed_until is not None:
+            update(incident, snoozed_until=None)
+            write(incident, Step.WOKEN, moment, by=by)
+    return incident
+
+
+def note(incident: Incident, moment: datetime, by: str, text: str) -> Incident:
+    """Write something down about it."""
+    text = clean(text).strip()
+    if not 1 <= len(text) <= LONGEST_NOTE:
+        hint = f"Write 1 to {LONGEST_NOTE:,} characters."
+        raise Refusal("There is nothing to note." if not text else "The note is too long.", field="text", hint=hint)
+    with transaction.atomic():
+        incident = held(incident)
+        write(incident, Step.NOTED, moment, by=by, message=text)
+    return incident
+
+
+def close(incident: Incident, moment: datetime, by: str, reason: str) -> Incident:
+    """Close it by hand. The next breach of the same trouble opens a new one."""
+    with transaction.atomic():
+        return shut(held(incident), moment, by, clean(reason).strip() or f"closed by {by}")
+
+
+def retry_all(incident: Incident, moment: datetime, by: str) -> int:
+    """Run the failed runs of its breaches again that are still failed, the oldest 200; return how many began."""
+    held(incident)
+    order = verbs.Order(verb="retry")
+    ids = list(failed_runs(incident).values_list("pk", flat=True)[: RETRIED_AT_ONCE + 1])
+    refused = [why for run in verbs.read(ids[:RETRIED_AT_ONCE]) if (why := verbs.do(run, order, moment, by))]
+    begun = len(ids[:RETRIED_AT_ONCE]) - len(refused)
+    told = f"{begun} of {len(ids[:RETRIED_AT_ONCE])} failed runs began again"
+    told += f"; {len(refused)} did not, the first because: {refused[0]}" if refused else ""
+    told += "; more are left" if len(ids) > RETRIED_AT_ONCE else ""
+    with transaction.atomic():
+        write(incident, Step.RETRIED, moment, by=by, message=told)
+    return begun
+
+
+def failed_runs(incident: Incident) -> QuerySet[PipelineRun]:
+    """Return the runs of its breaches that are failed now, the oldest first."""
+    runs = incident.breaches.filter(run_id__isnull=False).order_by().values("run_id")
+    return PipelineRun.objects.filter(pk__in=runs, status=RunStatus.FAILED).order_by("pk")
+
+
+# --- below ----------------------------------------------------------------------------------------------------------
+
+
+def held(incident: Incident) -> Incident:
+    """Read the incident again and hold it until the commit; raises Refusal when it is closed."""
+    with transaction.atomic():
+        now = Incident.objects.select_for_update().get(pk=incident.pk)
+    if now.closed_at is not None:
+        raise Refusal(
+            f"Incident {now.pk} is closed since {now.closed_at:%Y-%m-%d %H:%M} UTC.",
+            hint="The next breach of the same trouble opens a new one.",
+            code="conflict",
+        )
+    return now
+
+
+def update(incident: Incident, **fields: Any) -> None:
+    for name, value in fields.items():
+        setattr(incident, name, value)
+    incident.save(update_fields=list(fields))
+
+
+def shut(incident: Incident, moment: datetime, by: str, reason: str) -> Incident:
+    update(incident, closed_at=moment, closed_by=by, close_reason=reason[:500], snoozed_until=None)
+    lasted = about(max(moment - incident.opened_at, timedelta(0)))
+    write(incident, Step.CLOSED, moment, by=by, message=f"{reason}; it lasted {lasted}")
+    return incident
+
+
+def clean(text: str) -> str:
+    """Return the text without what Postgres cannot keep."""
+    return text.replace("\x00", "�")
