@@ -8,13 +8,18 @@ from urllib.parse import parse_qs
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.db import Error as DatabaseError
+from django.urls import reverse
 
-from runs import live, logs
+from runs import live, log_lines, logs
 from runs.models import BlockRun, PipelineRun
 
 UNAUTHENTICATED, NOT_FOUND, BAD_REQUEST = 4401, 4404, 4400
 LOOK_AGAIN = 1.0  # seconds: the floor when a hint was lost
 BYTES_AT_ONCE = 128 * 1024
+FAR_BEHIND = 1024 * 1024  # bytes: a page that is further behind goes on near the end; a program is sent all
+FAR_AT_FIRST = 3 * 1024 * 1024  # a page just opened may begin that far from the end
+NEAR = 256 * 1024
+EASE = 0.5  # seconds between looks at a log that floods
 
 
 class SignedInConsumer(AsyncJsonWebsocketConsumer):
@@ -81,9 +86,13 @@ class RunConsumer(SignedInConsumer):
 
 
 class LogConsumer(SignedInConsumer):
-    """A block run's log from an offset on, until the block run is finished and all was sent."""
+    """A block run's log from an offset on, until the block run is finished and all was sent.
+
+    Programs are sent lines as they are; pages (`format=html`) get them drawn, and of a flood only what can be read.
+    """
 
     following: asyncio.Task[None] | None = None
+    patience = FAR_AT_FIRST
 
     async def groups_for(self) -> list[str] | None:
         self.block_run_id = self.scope["url_route"]["kwargs"]["block_run_id"]
@@ -93,6 +102,7 @@ class LogConsumer(SignedInConsumer):
             self.attempt = int(query.get("attempt", ["0"])[0])
         except ValueError:
             return None
+        self.is_page = query.get("format") == ["html"]
         self.grew = asyncio.Event()
         block_run = await self.look()
         if block_run is None or self.offset < 0:
@@ -139,15 +149,33 @@ class LogConsumer(SignedInConsumer):
                 await asyncio.wait_for(self.grew.wait(), LOOK_AGAIN)
 
     async def send_all(self, block_run: BlockRun) -> None:
+        """Send what there is by now."""
+        if self.is_page:
+            await self.leave_out(block_run)
         while True:
             page = await asyncio.to_thread(logs.read, block_run, self.attempt, offset=self.offset, limit=BYTES_AT_ONCE)
             self.offset = page.next_offset
             if page.lines:
-                await self.send_json(
-                    {"type": "lines", "attempt": self.attempt, "lines": page.lines, "next": self.offset}
-                )
+                said = {"html": self.drawn(block_run, page)} if self.is_page else {"lines": page.lines}
+                await self.send_json({"type": "lines", "attempt": self.attempt, **said, "next": self.offset})
             if page.at_end:
                 return
+
+    async def leave_out(self, block_run: BlockRun) -> None:
+        """Go on near the end of a log that grows faster than anybody reads, and say so; the file is whole."""
+        size = await asyncio.to_thread(logs.size, block_run, self.attempt)
+        behind, patience, self.patience = size - self.offset, self.patience, FAR_BEHIND
+        if behind > patience:
+            await asyncio.sleep(EASE)
+            self.offset = await asyncio.to_thread(logs.line_at, block_run, self.attempt, size - NEAR)
+            words = f"{logs.amount(behind - NEAR)} came too fast to be shown here; they are in the whole log"
+            html = f'<li class="mark">{words}</li>'
+            await self.send_json({"type": "lines", "attempt": self.attempt, "html": html, "next": self.offset})
+
+    def drawn(self, block_run: BlockRun, page: logs.Page) -> str:
+        return log_lines.rows(
+            page.lines, reverse("runs:log", args=[block_run.pipeline_run_id, block_run.pk, self.attempt])
+        )
 
     @database_sync_to_async
     def look(self) -> BlockRun | None:

@@ -27,6 +27,12 @@ class Segment:
     def end(self) -> int:
         return self.start + self.size
 
+    def read(self, at: int, limit: int) -> bytes:
+        """Return up to `limit` bytes from the offset `at` on; raise FileNotFoundError when it is gone meanwhile."""
+        with open(self.path, "rb") as file:
+            file.seek(at - self.start)
+            return file.read(limit)
+
 
 def found(first: Path) -> list[Segment]:
     """Return the parts of the log whose first file is `first`, in order; none if there is no log."""

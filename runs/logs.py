@@ -73,19 +73,59 @@ def read_from(parts: list[Segment], offset: int, limit: int) -> Page:
         return Page([], offset, True)
     part, is_last = parts[0], len(parts) == 1
     begin = max(offset, part.start)
-    with open(part.path, "rb") as file:
-        size = part.start + file.seek(0, 2)
-        file.seek(begin - part.start)
-        data = file.read(limit)
-        if b"\n" not in data:
-            data += file.readline(MAX_LINE * 8)
+    data = read_a_line(part, begin, limit)
     lines = list(parsed(data, begin))
     position = begin + data.rfind(b"\n") + 1
     if position == begin and not is_last:
-        position = size  # torn for good: the log goes on in the next part
+        position = part.end  # torn for good: the log goes on in the next part
     if begin > offset and lines:
         lines.insert(0, gap(offset, begin, lines[0]["t"]))
-    return Page(lines, position, is_last and (position >= size or position == begin))
+    return Page(lines, position, is_last and (position >= part.end or position == begin))
+
+
+def read_a_line(part: Segment, begin: int, limit: int) -> bytes:
+    """Return about `limit` bytes, with the end of at least one line among them."""
+    data = part.read(begin, limit)
+    if len(data) == limit and b"\n" not in data:
+        more = part.read(begin + limit, MAX_LINE * 8)
+        data += more[: more.find(b"\n") + 1] or more
+    return data
+
+
+def line_at(block_run: BlockRun, attempt: int, offset: int) -> int:
+    """Return where the first line begins at or behind an offset."""
+    for part in parts_of(block_run, attempt):
+        if part.start >= offset:
+            return part.start
+        if part.end > offset:
+            found = part.read(offset - 1, MAX_LINE * 8).find(b"\n")
+            return offset + found if found >= 0 else part.end
+    return offset
+
+
+def lines_before(block_run: BlockRun, attempt: int, offset: int, count: int) -> int:
+    """Return where the line begins that is `count` lines before the one at `offset`, or the log."""
+    at = 0
+    for part in reversed(parts_of(block_run, attempt)):
+        at = end = min(part.end, offset)
+        while part.start < at:
+            size = min(MAX_LINE, at - part.start)
+            data = part.read(at - size, size)
+            at -= size
+            place = len(data) - (at + size == end)  # the last line's own end is no beginning
+            while (place := data.rfind(b"\n", 0, place)) >= 0:
+                count -= 1
+                if count == 0:
+                    return at + place + 1
+        if at < offset:
+            count -= 1
+            if count == 0:
+                return at
+    return at
+
+
+def parts_of(block_run: BlockRun, attempt: int) -> list[Segment]:
+    return found(path(block_run.pipeline_run_id, block_run.pk, attempt))
 
 
 def parsed(data: bytes, offset: int) -> Iterator[dict[str, Any]]:
@@ -97,12 +137,16 @@ def parsed(data: bytes, offset: int) -> Iterator[dict[str, Any]]:
 
 def gap(offset: int, end: int, time: str) -> dict[str, Any]:
     """The line that stands for what was left out."""
-    size, unit = float(end - offset), 0
+    text = f"… {amount(end - offset)} left out here: of a long log its beginning and its newest lines are kept …"
+    return {"o": offset, "t": time, "s": "system", "l": "WARNING", "m": text}
+
+
+def amount(size: float) -> str:
+    """Return a number of bytes in words."""
+    unit = 0
     while size >= 1000 and unit < len(UNITS) - 1:
         size, unit = size / 1000, unit + 1
-    amount = f"{size:.3g} {UNITS[unit]}"
-    text = f"… {amount} left out here: of a long log its beginning and its newest lines are kept …"
-    return {"o": offset, "t": time, "s": "system", "l": "WARNING", "m": text}
+    return f"{size:.3g} {UNITS[unit]}"
 
 
 def size(block_run: BlockRun, attempt: int) -> int:

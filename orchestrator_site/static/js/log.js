@@ -1,10 +1,8 @@
-// A block's log as it is written: a list of lines, resumed at its offset.
-import { paint } from "./ansi.js";
+// A block's log as it is written: drawn by the server, appended here, resumed at its offset.
 import { socketUrl } from "./live.js";
+import { showTimes } from "./times.js";
 
 const KEEP = 5000; // lines in the page
-const LONG = 4000; // characters of a line that are shown at once
-const SOURCES = { stdout: "out", stderr: "err", system: "sys", WARNING: "warn", CRITICAL: "crit" };
 const open = new Map(); // element → Tail
 
 export function keepLogs() {
@@ -20,11 +18,8 @@ class Tail {
     this.from = +element.dataset.from || 0;
     this.attempt = element.dataset.attempt;
     this.waiting = [];
-    this.dropped = this.from > 0;
     this.again = 500;
     this.follow = element.querySelector("[data-follow]");
-    const wrap = element.querySelector("[data-wrap]");
-    wrap.addEventListener("change", () => this.list.classList.toggle("wrap", wrap.checked));
     this.follow.addEventListener("change", () => this.follow.checked && this.toEnd());
     this.list.addEventListener("scroll", () => {
       const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 24;
@@ -37,8 +32,7 @@ class Tail {
 
   connect() {
     const url = socketUrl(this.element.dataset.log);
-    url.searchParams.set("from", this.from);
-    if (this.attempt) url.searchParams.set("attempt", this.attempt);
+    url.search = new URLSearchParams({ format: "html", from: this.from, attempt: this.attempt });
     this.wire = new WebSocket(url);
     this.wire.onopen = () => { this.again = 500; this.say("live"); };
     this.wire.onmessage = (event) => this.take(JSON.parse(event.data));
@@ -54,31 +48,31 @@ class Tail {
   take(message) {
     if (message.type === "lines") {
       this.from = message.next;
-      this.attempt = message.attempt ?? this.attempt;
-      this.waiting.push(...message.lines);
-      this.drawn ??= document.hidden ? setTimeout(() => this.draw(), 200) : requestAnimationFrame(() => this.draw());
+      this.attempt = message.attempt;
+      this.put(message.html);
     } else if (message.type === "attempt") {
-      this.draw();
       Object.assign(this, { attempt: message.attempt, from: 0 });
-      this.list.append(part("li", "mark", `attempt ${message.attempt}`));
-    } else if (message.type === "end") {
+      this.put(`<li class="mark">attempt ${+message.attempt}</li>`);
+    } else {
       this.draw();
-      this.done = true;
-      this.wire.close();
+      this.stop();
       this.say(this.list.childElementCount ? "End of the log." : "It wrote nothing.");
     }
   }
 
+  put(html) {
+    this.waiting.push(html);
+    this.drawn ??= document.hidden ? setTimeout(() => this.draw(), 200) : requestAnimationFrame(() => this.draw());
+  }
+
   draw() {
     this.drawn = undefined;
-    let lines = this.waiting;
-    this.waiting = [];
-    if (lines.length > KEEP) { lines = lines.slice(-KEEP); this.dropped = true; }
-    const batch = document.createDocumentFragment();
-    for (const line of lines) batch.append(row(line));
-    this.list.append(batch);
-    while (this.list.childElementCount > KEEP) { this.list.firstElementChild.remove(); this.dropped = true; }
-    this.element.classList.toggle("cut", this.dropped);
+    this.list.insertAdjacentHTML("beforeend", this.waiting.splice(0).join(""));
+    for (let many = this.list.childElementCount - KEEP; many > 0; many--) {
+      this.list.firstElementChild.remove();
+      this.element.classList.add("cut");
+    }
+    showTimes(this.list);
     if (this.follow.checked) this.toEnd();
   }
 
@@ -89,25 +83,4 @@ class Tail {
   }
 
   say(text) { this.note.textContent = text; }
-}
-
-function part(tag, name, text) {
-  return Object.assign(document.createElement(tag), { className: name, textContent: text });
-}
-
-function row(line) {
-  const item = part("li", `l-${line.l || "INFO"} s-${line.s}`, "");
-  const at = new Date(line.t);
-  const time = part("time", "", line.t && `${at.toLocaleTimeString("en-GB")}.${String(at.getMilliseconds()).padStart(3, "0")}`);
-  time.title = `${line.t} (${line.s}, ${line.l})`;
-  const source = SOURCES[line.s] ?? SOURCES[line.l] ?? line.l.toLowerCase();
-  const text = part("span", "text", "");
-  paint(line.m.slice(0, LONG), text);
-  if (line.m.length > LONG) {
-    const more = part("button", "", `… ${(line.m.length - LONG).toLocaleString()} more characters`);
-    more.onclick = () => { text.textContent = ""; paint(line.m, text); };
-    text.append(more);
-  }
-  item.append(time, part("span", "src", source), text);
-  return item;
 }

@@ -18,6 +18,12 @@ addEventListener("click", (event) => {
     dialog.showModal();
     htmx.trigger(dialog, "opened");
   }
+  const at = event.target.closest("a.at");
+  if (at && navigator.clipboard && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    navigator.clipboard.writeText(at.href);
+    at.closest("[data-lines]").querySelector("[data-log-note]").textContent = "The link to the line is copied.";
+  }
   if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
   if (event.target.tagName === "DIALOG") event.target.close();
   all("[data-menu][open]", document, (menu) => { menu.open = menu.contains(event.target); });
@@ -52,6 +58,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 
 addEventListener("keydown", (event) => {
+  if (!event.target.closest("input, textarea, select, dialog") && /^\w$/.test(event.key) && !event.ctrlKey && !event.metaKey) document.querySelector(`[data-key="${event.key}"]`)?.click();
   if (event.key === "Escape") document.querySelector("[data-menu][open]")?.removeAttribute("open");
   if (event.key === "/" && !event.target.closest("input, textarea, select, dialog")) {
     const search = document.querySelector("input[type=search]");

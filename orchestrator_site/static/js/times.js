@@ -25,6 +25,7 @@ const styles = {
   ago: relative,
   beside: (at, now, element) => `${day(at) === element.dataset.day ? "" : `${day(at).slice(5)} `}${clock(at).slice(0, 5)}`,
   clock: (at) => `${day(at)} ${clock(at)}`,
+  log: (at) => `${clock(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`,
   time: (at, now) => (day(at) === day(new Date(now)) ? clock(at) : `${day(at)} ${clock(at)}`),
 };
 
@@ -32,15 +33,17 @@ function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-export function showTimes() {
+export function showTimes(within = document) {
   if (document.hidden) return;
   const now = Date.now();
-  for (const element of document.querySelectorAll("time[data-style]")) {
+  for (const element of within.querySelectorAll("time[data-style]")) {
     const at = new Date(element.dateTime);
+    if (isNaN(at)) continue;
     put(element, styles[element.dataset.style](at, now, element));
     const utc = at.toISOString().replace("T", " ").replace(".000Z", "").replace("Z", "");
     const title = `${day(at)} ${clock(at)} ${zone}\n${utc} UTC`;
     if (element.title !== title) element.title = title;
+    if (element.dataset.style === "log") delete element.dataset.style; // once: there are thousands
   }
   for (const element of document.querySelectorAll("[data-zone]")) put(element, zone);
   for (const element of document.querySelectorAll("[data-since]"))
