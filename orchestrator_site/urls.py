@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from orchestrator_site import account_pages, pipeline_pages, saved_views, views
+from orchestrator_site import account_pages, pipeline_pages, saved_views, system_pages, views
 from runs.retaining import retention_pages
 from schedules.simulating import load_pages
 
@@ -36,7 +36,7 @@ urlpatterns = [
     path("views/save/", saved_views.save, name="save_view"),
     path("views/<int:view_id>/forget/", saved_views.forget, name="forget_view"),
     path("load/", load_pages.index, name="load"),
-    path("system/", views.system, name="system"),
+    path("system/", system_pages.index, name="system"),
     path("system/retention/", retention_pages.index, name="retention"),
     *account,
     path("", include("orchestrator_site.api_urls")),

@@ -1,22 +1,19 @@
-"""The pages that look at everything at once: dashboard and system."""
+"""The dashboard: everything at once."""
 
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from runs import overview
-from runs.models import PipelineRun, Pool, Worker, WorkerKind
+from runs.models import PipelineRun, Worker, WorkerKind
 from runs.views import is_refresh, with_progress
 from schedules import holding
 from schedules.models import PipelineSchedule
-from schedules.reasons import invariants
 
 NEXT, RECENT, GOING_ON = 12, 12, 20
-MOST_POOLS = 50
 LATE = timedelta(seconds=10)  # past its moment by more than this, a schedule is late
 QUIET = timedelta(seconds=30)  # unseen for longer than this, a process is gone
 
@@ -40,32 +37,6 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "health": health(workers, now),
     }
     return render(request, "dashboard/_live.html" if is_refresh(request) else "dashboard/page.html", context)
-
-
-@require_GET
-def system(request: HttpRequest) -> HttpResponse:
-    now = timezone.now()
-    workers = overview.processes(now)
-    pools = list(Pool.objects.with_use().with_queued().order_by("name")[: MOST_POOLS + 1])
-    context = {
-        "now": now,
-        "numbers": overview.numbers(now, now - timedelta(days=1)),
-        "pools": pools[:MOST_POOLS],
-        "more_pools": len(pools) > MOST_POOLS,
-        "processes": [{"process": worker, "state": state_of(worker, now)} for worker in workers],
-        "health": health(workers, now),
-        "findings": invariants.told_by(each for each in workers if state_of(each, now) == "alive"),
-        "facts": {
-            "Version": settings.VERSION,
-            "Environment": settings.ENV,
-            "Project": settings.PROJECT_DIR,
-            "Data": settings.DATA_DIR,
-            "Database": settings.DATABASES["default"]["ENGINE"].rpartition(".")[2],
-            "Redis": "used" if settings.REDIS_URL else "not used",
-            "Workers per machine": settings.WORKERS,
-        },
-    }
-    return render(request, "system/_live.html" if is_refresh(request) else "system/page.html", context)
 
 
 def health(workers: list[Worker], now: datetime) -> dict[str, object]:

@@ -65,10 +65,15 @@ def members_of(run_id: int) -> dict[int, Counter[str]]:
 
 def numbers(moment: datetime, since: datetime) -> dict[str, int]:
     """Count what is going on at `moment`, and what failed since then."""
+    return {**going_on(moment), "failed": PipelineRun.objects.failed_since(since).count()}
+
+
+def going_on(moment: datetime) -> dict[str, int]:
+    """Count what is going on at `moment`."""
     runs = dict(PipelineRun.objects.unfinished().values_list("status").annotate(Count("id")).order_by())
-    going_on = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
+    states = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
     blocks = (
-        BlockRun.objects.filter(status__in=going_on, members_total=None)
+        BlockRun.objects.filter(status__in=states, members_total=None)
         .values_list("status")
         .annotate(Count("id"))
         .order_by()
@@ -77,7 +82,6 @@ def numbers(moment: datetime, since: datetime) -> dict[str, int]:
     return {
         "running": runs.get(RunStatus.RUNNING, 0),
         "initial": runs.get(RunStatus.INITIAL, 0),
-        "failed": PipelineRun.objects.failed_since(since).count(),
         "blocks_queued": blocks_by_status.get(BlockStatus.QUEUED, 0),
         "blocks_running": blocks_by_status.get(BlockStatus.RUNNING, 0),
         "blocks_waiting": blocks_by_status.get(BlockStatus.WAITING, 0),

@@ -57,6 +57,12 @@ STATES = {
     "open": Look("waiting", "hourglass", "open"),
     "coming": Look("queued", "clock", "coming"),
     "over": Look("off", "check", "over"),
+    # executors and storage
+    "unknown": Look("bad", "alert-triangle", "there is none"),
+    "orphans": Look("bad", "alert-triangle", "has orphans"),
+    "busy": Look("running", "activity", "busy"),
+    "idle": Look("idle", "circle-dashed", "idle"),
+    "short": Look("waiting", "alert-triangle", "short of space"),
     # pools
     "full": Look("waiting", "hourglass", "full"),
     # schedules and processes
