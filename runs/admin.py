@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from pipelines.admin import ReadOnlyAdmin
-from runs.models import Attempt, BlockRun, Event, PipelineRun, Pool, Worker
+from runs import lifecycle
+from runs.models import Attempt, BlockRun, Event, PipelineRun, Pool, Removal, Worker
 
 
 @admin.register(PipelineRun)
@@ -28,9 +30,32 @@ class PipelineRunAdmin(ReadOnlyAdmin):
     date_hierarchy = None  # counting every run of every day takes long
     show_full_result_count = False
     raw_id_fields = ("parent_block_run",)
+    actions = ("cancel", "keep", "leave")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PipelineRun]:
         return super().get_queryset(request).defer("event", "variables")
+
+    def has_steer_permission(self, request: HttpRequest) -> bool:
+        """Who may change runs may steer them; their rows are changed by nobody."""
+        return request.user.has_perm("runs.change_pipelinerun")
+
+    @admin.action(description="Cancel the selected runs", permissions=["steer"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[PipelineRun]) -> None:
+        name, moment = request.user.get_username(), timezone.now()
+        cancelled = sum(
+            lifecycle.cancel(run, moment=moment, reason=f"cancelled by {name} in the administration", by=name)
+            for run in queryset
+            if not run.is_finished
+        )
+        self.message_user(request, f"{cancelled} cancelled; finished runs stay as they are.", messages.SUCCESS)
+
+    @admin.action(description="Keep the selected runs from retention", permissions=["steer"])
+    def keep(self, request: HttpRequest, queryset: QuerySet[PipelineRun]) -> None:
+        queryset.update(is_kept=True)
+
+    @admin.action(description="Leave the selected runs to retention", permissions=["steer"])
+    def leave(self, request: HttpRequest, queryset: QuerySet[PipelineRun]) -> None:
+        queryset.update(is_kept=False)
 
 
 @admin.register(BlockRun)
@@ -60,6 +85,15 @@ class EventAdmin(ReadOnlyAdmin):
     list_filter = ("kind",)
     search_fields = ("=pipeline_run__id", "message")
     show_full_result_count = False
+
+
+@admin.register(Removal)
+class RemovalAdmin(ReadOnlyAdmin):
+    """What retention still has to remove; it is removed by the scheduler, and then the row is gone."""
+
+    list_display = ("run_id", "kind", "decided_at", "problem", "try_after")
+    list_filter = ("kind", ("problem", admin.EmptyFieldListFilter))
+    search_fields = ("=run_id", "problem")
 
 
 @admin.register(Worker)

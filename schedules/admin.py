@@ -1,7 +1,10 @@
 """The admin site: schedules can be looked after, the ledger of occurrences only looked at."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
@@ -9,10 +12,11 @@ from django.utils import timezone
 
 from pipelines.admin import ReadOnlyAdmin
 from pipelines.project import trigger_rules
-from schedules import firing, scheduler
+from pipelines.refusal import Refusal
+from schedules import firing, scheduler, triggers
 from schedules.days import calendar_admin as calendar_admin  # registers its own
 from schedules.files.triggers_plan import is_in_code
-from schedules.models import Backfill, Occurrence, PipelineSchedule, Source
+from schedules.models import Backfill, ChainLink, Occurrence, PipelineSchedule, Source
 
 
 @admin.register(PipelineSchedule)
@@ -44,6 +48,28 @@ class PipelineScheduleAdmin(admin.ModelAdmin[PipelineSchedule]):
     ]
     exclude = ["token_hash"]
     ordering = ["pipeline__uuid", "name", "id"]
+    actions = ["pause", "resume"]
+
+    @admin.action(description="Pause the selected triggers", permissions=["change"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[PipelineSchedule]) -> None:
+        self.steer(request, queryset, triggers.pause, "paused")
+
+    @admin.action(description="Resume the selected triggers", permissions=["change"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[PipelineSchedule]) -> None:
+        self.steer(request, queryset, triggers.resume, "active")
+
+    def steer(
+        self, request: HttpRequest, queryset: QuerySet[PipelineSchedule], act: Callable[..., Any], word: str
+    ) -> None:
+        """Do the same to each, as the buttons of its page do; say of each that refuses why."""
+        done, moment = 0, timezone.now()
+        for schedule in queryset:
+            try:
+                act(schedule, moment)
+                done += 1
+            except Refusal as refusal:
+                self.message_user(request, f"The trigger {schedule.name}: {refusal}", messages.ERROR)
+        self.message_user(request, f"{done} {word}.", messages.SUCCESS)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Where the files are authoritative, triggers are written there."""
@@ -92,7 +118,9 @@ class OccurrenceAdmin(ReadOnlyAdmin):
     list_select_related = ["pipeline", "schedule", "backfill", "pipeline_run"]
     list_filter = ["decision", "origin", ("backfill", admin.EmptyFieldListFilter)]
     raw_id_fields = ["schedule", "pipeline_run"]
-    date_hierarchy = "scheduled_for"
+    search_fields = ["=id", "schedule__name", "pipeline__uuid"]
+    show_full_result_count = False
+    date_hierarchy = None  # counting every moment of every day takes long
     ordering = ["-id"]
 
 
@@ -116,3 +144,12 @@ class BackfillAdmin(ReadOnlyAdmin):
     search_fields = ["name", "pipeline__uuid"]
     exclude = ["idempotency_key", "request_digest"]
     ordering = ["-id"]
+
+
+@admin.register(ChainLink)
+class ChainLinkAdmin(ReadOnlyAdmin):
+    """Written with the trigger's setting `after`."""
+
+    list_display = ["schedule", "pipeline_uuid"]
+    list_select_related = ["schedule"]
+    search_fields = ["pipeline_uuid", "schedule__name"]
