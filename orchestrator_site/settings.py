@@ -124,6 +124,8 @@ VARIABLES_URL = envstr("VARIABLES_URL", str(DATA_DIR / "variables"))
 SCHEDULER_POLL_SECONDS = envnumber("SCHEDULER_POLL_SECONDS", 5, low=0.1, high=60)
 BACKFILL_MOST_SLOTS = int(envnumber("BACKFILL_MOST_SLOTS", 10_000, low=1, high=100_000))
 DYNAMIC_BLOCK_LIMIT = int(envnumber("DYNAMIC_BLOCK_LIMIT", 10_000, low=1, high=100_000))
+# Whether messages may go to addresses of this machine and of private networks (design: security.md S14).
+ALERTS_ALLOW_PRIVATE_ADDRESSES = envbool("ALERTS_ALLOW_PRIVATE_ADDRESSES", default=ENV == "dev")
 REDIS_URL = envurl("REDIS_URL", "redis", "rediss", "unix")
 HOST_NAME = socket.gethostname()
 
