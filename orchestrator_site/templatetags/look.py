@@ -75,6 +75,17 @@ STATES = {
     "gone": Look("bad", "circle-x", "gone"),
     "valid": Look("good", "check", "valid"),
     "broken": Look("bad", "alert-triangle", "broken"),
+    # incidents: severity and state
+    "critical": Look("bad", "alert-triangle", "critical"),
+    "warning": Look("waiting", "flag", "warning"),
+    "info": Look("off", "info-circle", "info"),
+    "unattended": Look("bad", "bell-ringing", "open"),
+    "acknowledged": Look("queued", "user-check", "acknowledged"),
+    "snoozed": Look("off", "zzz", "snoozed"),
+    "closed": Look("good", "checks", "closed"),
+    # messages
+    "sent": Look("good", "send", "sent"),
+    "trying": Look("waiting", "refresh", "trying again"),
 }
 
 ORIGIN_ICONS = {
