@@ -4,18 +4,12 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from orchestrator_site import account_pages, pipeline_pages, saved_views, system_pages, views
+from orchestrator_site import account_pages, saved_views, system_pages, views
 from runs.retaining import retention_pages
 from schedules.simulating import load_pages
 
 admin.site.site_title = admin.site.site_header = "Orchestrator"
 admin.site.index_title = "Administration"
-
-pipelines = [
-    path("", pipeline_pages.index, name="list"),
-    path("<str:uuid>/", pipeline_pages.detail, name="detail"),
-    path("<str:uuid>/run/", pipeline_pages.start, name="start"),
-]
 
 account = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
@@ -27,7 +21,7 @@ account = [
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
-    path("pipelines/", include((pipelines, "pipelines"))),
+    path("pipelines/", include("orchestrator_site.pipeline_views.pipeline_urls")),
     path("runs/", include("runs.urls")),
     path("schedules/", include("schedules.urls")),
     path("backfills/", include("schedules.backfilling.backfill_urls")),

@@ -99,7 +99,7 @@ def test_a_block_that_never_began_or_is_at_it_has_no_log_that_is_gone(fields: di
 def test_the_page_of_a_pipeline_tells_how_long_its_blocks_take(page: Client) -> None:
     measured_run()
 
-    text = text_of(page.get("/pipelines/etl/"))
+    text = text_of(page.get("/pipelines/etl/durations/"))
 
     assert "How long it takes" in text
     assert text.count("6.00 s</td>") == 9  # p50, p95 and last of three blocks
@@ -108,7 +108,7 @@ def test_the_page_of_a_pipeline_tells_how_long_its_blocks_take(page: Client) -> 
 def test_the_page_of_a_pipeline_that_never_ran_tells_nothing_of_it(page: Client) -> None:
     make_pipeline()
 
-    assert "How long it takes" not in text_of(page.get("/pipelines/etl/"))
+    assert "How long it takes" not in text_of(page.get("/pipelines/etl/durations/"))
 
 
 def test_bars_are_as_tall_as_the_runs_were_long() -> None:
@@ -131,4 +131,4 @@ def test_failures_are_told_with_their_share() -> None:
 def test_the_page_of_a_pipeline_tells_in_words_how_long_things_are_kept(page: Client) -> None:
     make_pipeline(retention={"logs": {"age": 720}})
 
-    assert "older than 30 d" in text_of(page.get("/pipelines/etl/"))
+    assert "older than 30 d" in text_of(page.get("/pipelines/etl/settings/"))

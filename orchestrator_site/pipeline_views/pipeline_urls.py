@@ -1,0 +1,23 @@
+from django.urls import path
+
+from orchestrator_site import pipeline_pages
+from orchestrator_site.pipeline_views import (
+    code_page,
+    durations_page,
+    graph_page,
+    overview_page,
+    settings_page,
+    triggers_page,
+)
+
+app_name = "pipelines"
+urlpatterns = [
+    path("", pipeline_pages.index, name="list"),
+    path("<str:uuid>/", overview_page.detail, name="detail"),
+    path("<str:uuid>/run/", overview_page.start, name="start"),
+    path("<str:uuid>/graph/", graph_page.graph, name="graph"),
+    path("<str:uuid>/durations/", durations_page.durations, name="durations"),
+    path("<str:uuid>/triggers/", triggers_page.triggers, name="triggers"),
+    path("<str:uuid>/code/", code_page.code, name="code"),
+    path("<str:uuid>/settings/", settings_page.settings, name="settings"),
+]
