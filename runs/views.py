@@ -1,7 +1,6 @@
 """The pages of runs. Each is also its own live fragment: asked for by htmx, it answers without the frame."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -19,6 +18,7 @@ from runs.bulk.verbs import MOST
 from runs.figures.figures import figures, log_is_gone
 from runs.forms import RunFilter
 from runs.history import all_attempts
+from runs.in_time import in_time, shown_events
 from runs.models import BlockRun, PipelineRun, Role
 from runs.reasons.why import why
 from runs.shown_members import Members
@@ -57,10 +57,12 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
     called = list(run.block_runs.called_for_page()[:MOST_CALLBACKS]) if run.callbacks else []
     asked = request.GET.get("block")
     chosen = members.named(asked) or chosen_block(block_runs, asked, called)
+    events = list(run.events.select_related("block_run").defer(*WIDE_OF_EVENT).order_by("-id")[:MOST_EVENTS])
     now = timezone.now()
+    told = figures(run, chosen)
     context = {
         "run": run,
-        "blocks": with_spans(run, block_runs[:MOST_BLOCKS], now),
+        "blocks": block_runs[:MOST_BLOCKS],
         "more_blocks": len(block_runs) > MOST_BLOCKS,
         "callbacks": called,
         "drawing": draw(run.version.graph["blocks"]),
@@ -68,7 +70,7 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "counts": members.counts,
         "members": members.shown(chosen, request.GET),
         "tally": members.tally(block_runs),
-        "events": list(run.events.select_related("block_run").defer(*WIDE_OF_EVENT).order_by("-id")[:MOST_EVENTS]),
+        **shown_events(events, request.GET.get("events", "")),
         "variables": variables_of(run),
         "chosen": chosen,
         "chosen_uuid": drawn_as(chosen),
@@ -77,7 +79,8 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "children": kinship.started_by(chosen) if chosen else [],
         "log": log_of(chosen, request.GET.get("attempt")) if chosen else None,
         "attempts": all_attempts(chosen, run.attempt)[::-1] if chosen and chosen.attempt > 1 else [],
-        **figures(run, chosen),
+        **told,
+        **in_time(run, block_runs, now, counts=members.counts, totals=told["totals"], events=events),
         "can_cancel": not run.is_finished,
         "can_retry": run.is_finished,
         "retried": [row.block_uuid for row in block_runs[:MOST_BLOCKS]],
@@ -154,26 +157,6 @@ def with_progress(runs: Sequence[PipelineRun]) -> list[dict[str, Any]]:
     """Put beside each run how its blocks are doing."""
     counts = overview.progress(runs)
     return [{"run": run, "tally": counts[run.pk]} for run in runs]
-
-
-def with_spans(run: PipelineRun, block_runs: Sequence[BlockRun], now: datetime) -> list[dict[str, Any]]:
-    """Put beside each block where its last attempt lies in the run: queued, start and end, 0 to 100."""
-    begin = run.started_at or run.created_at
-    whole = max(((run.completed_at or now) - begin).total_seconds(), 0.001)
-
-    def place(at: datetime) -> float:
-        return round(min(max((at - begin).total_seconds() / whole, 0), 1) * 100, 2)
-
-    rows = []
-    for block_run in block_runs:
-        row: dict[str, Any] = {"run": block_run}
-        if block_run.started_at:
-            start, end = place(block_run.started_at), place(block_run.completed_at or now)
-            queued = place(block_run.queued_at) if block_run.queued_at else start
-            row["span"] = {"queued": min(queued, start), "start": start, "width": max(end - start, 1.5)}
-            row["span"]["wait"] = start - row["span"]["queued"]
-        rows.append(row)
-    return rows
 
 
 LOOK_AT_FIRST = (BlockStatus.FAILED, BlockStatus.RUNNING, BlockStatus.WAITING, BlockStatus.QUEUED)

@@ -37,7 +37,7 @@ def page(client: Client, run: PipelineRun, query: str = "") -> str:
 def test_a_fanned_block_is_one_row_and_one_node_with_a_count(ada: Client, now: datetime) -> None:
     said = page(ada, a_run(now), "?block=D")
 
-    assert said.count("120 / 120") == 3, "in the table, in the drawing and in its title"
+    assert said.count("120 / 120") == 4, "in the table, in both drawings and in the title of one"
     assert "child:3" not in said
 
 
