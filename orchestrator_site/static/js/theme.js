@@ -3,7 +3,7 @@
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const system = () => (dark.matches ? "dark" : "light");
-  const show = () => { root.dataset.bsTheme = /^(light|dark)$/.exec(localStorage.getItem("theme"))?.[0] ?? system(); };
+  const show = () => { root.dataset.theme = root.dataset.bsTheme = /^(light|dark)$/.exec(localStorage.getItem("theme"))?.[0] ?? system(); };
   show();
   dark.addEventListener("change", show);
   addEventListener("storage", show);
