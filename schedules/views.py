@@ -23,12 +23,12 @@ from schedules.files.triggers_file import triggers_path
 from schedules.files.triggers_plan import is_in_code
 from schedules.models import Decision, PipelineSchedule, ScheduleType
 from schedules.pages import pauses, start_notes
-from schedules.pages.form_pages import find, in_words, show_token
+from schedules.pages.form_pages import call_url, find, in_words, show_token
 from schedules.reasons.drift import cadence, drift_of
 from schedules.reasons.why import why_schedule
 from schedules.reasons.why_lines import lines
 
-PAGE, LEDGER, RUNS, UPCOMING = 100, 50, 15, 10
+PAGE, LEDGER, RUNS, UPCOMING, STRIP = 100, 50, 15, 10, 40
 MOST_BROKEN = 20  # files whose mistakes are shown above the list
 STATES = ("", "active", "paused", "set aside")
 
@@ -68,6 +68,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, schedule_id: int) -> HttpResponse:
     context = page_of(find(schedule_id), request.GET.get("before"), request.GET.get("decision", ""))
+    context["url"] = call_url(request, context["schedule"])
     return render(request, "schedules/_detail_live.html" if is_refresh(request) else "schedules/detail.html", context)
 
 
@@ -158,7 +159,7 @@ def page_of(schedule: PipelineSchedule, before: str | None, decision: str = "") 
     return {
         "schedule": schedule,
         "words": in_words(schedule),
-        "why": why_schedule(schedule, now),
+        "why": why_schedule(schedule, now, is_fresh=True),
         "cadence": cadence(schedule) if schedule.schedule_type == ScheduleType.TIME else None,
         "upcoming": upcoming(schedule, now),
         "ledger": ledger[:LEDGER],
@@ -169,7 +170,7 @@ def page_of(schedule: PipelineSchedule, before: str | None, decision: str = "") 
         "resuming": start_notes.what_resuming_does(schedule, now),
         "shift": start_notes.shift_in_words(schedule),
         "runs": with_progress(list(PipelineRun.objects.for_list().filter(trigger_id=schedule.pk)[:RUNS])),
-        "strip": overview.last_runs(PipelineSchedule.objects.filter(pk=schedule.pk), "trigger_id", 40)[schedule.pk],
+        "strip": list(PipelineRun.objects.for_strip().filter(trigger_id=schedule.pk).order_by("-id")[:STRIP])[::-1],
         **of_file(schedule),
         "start": StartForm.fresh(),
         "now": now,

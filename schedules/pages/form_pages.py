@@ -72,7 +72,8 @@ def preview(request: HttpRequest, schedule_id: int | None = None) -> HttpRespons
 
 
 def find(schedule_id: int) -> PipelineSchedule:
-    schedule = PipelineSchedule.objects.for_list().filter(pk=schedule_id).first() if schedule_id < 2**63 else None
+    found = PipelineSchedule.objects.ready_to_start().filter(pk=schedule_id) if schedule_id < 2**63 else None
+    schedule = found.first() if found is not None else None
     if schedule is None:
         raise Http404(f"There is no trigger {str(schedule_id)[:80]}. It may have been deleted.")
     return schedule
@@ -121,5 +122,10 @@ def show_form(request: HttpRequest, form: ScheduleForm, status: int = 200) -> Ht
 
 
 def show_token(request: HttpRequest, schedule: PipelineSchedule, token: str) -> HttpResponse:
-    url = request.build_absolute_uri(f"/api/pipeline_schedules/{schedule.pk}/pipeline_runs")
-    return render(request, "schedules/token.html", {"schedule": schedule, "token": token, "url": url})
+    context = {"schedule": schedule, "token": token, "url": call_url(request, schedule)}
+    return render(request, "schedules/token.html", context)
+
+
+def call_url(request: HttpRequest, schedule: PipelineSchedule) -> str:
+    """Return the address at which a program starts an API trigger."""
+    return request.build_absolute_uri(f"/api/pipeline_schedules/{schedule.pk}/pipeline_runs")

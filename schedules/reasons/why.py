@@ -27,9 +27,13 @@ from schedules.timetable import Kind
 TIMELY = ("due", "worker")
 
 
-def why_schedule(schedule: PipelineSchedule, moment: datetime) -> Explanation:
-    """Say what a trigger's next start has to pass, and where it stands. Raises nothing for a broken one."""
-    schedule = PipelineSchedule.objects.ready_to_start().get(pk=schedule.pk)
+def why_schedule(schedule: PipelineSchedule, moment: datetime, *, is_fresh: bool = False) -> Explanation:
+    """Say what a trigger's next start has to pass, and where it stands. Raises nothing for a broken one.
+
+    `is_fresh`: it was read just now, `ready_to_start`; otherwise it is read again.
+    """
+    if not is_fresh:
+        schedule = PipelineSchedule.objects.ready_to_start().get(pk=schedule.pk)
     runs = PipelineRun.objects.unfinished().filter(trigger_id=schedule.pk, backfill_id=None)
     going_on = list(runs.select_related("pipeline").order_by("id")[: conditions.NAMED + 1])
     checks = tuple(checks_of(schedule, moment))

@@ -216,8 +216,21 @@ def test_the_page_asks_as_much_for_a_long_ledger_as_for_a_short(
     for number in range(30):
         occurrence(schedule, number, pipeline_run=make_run(trigger_id=schedule.pk))
 
-    with django_assert_max_num_queries(23):
+    with django_assert_max_num_queries(20):
         page.get(f"/schedules/{schedule.pk}/")
+
+
+def test_an_api_trigger_shows_how_it_is_called(page: Client) -> None:
+    schedule = make_schedule(schedule_type="api", schedule_interval="")
+
+    text = text_of(page.get(f"/schedules/{schedule.pk}/"))
+
+    assert f"curl -X POST http://testserver/api/pipeline_schedules/{schedule.pk}/pipeline_runs" in text
+    assert "Bearer $TOKEN" in text
+
+
+def test_a_time_trigger_is_not_called(page: Client) -> None:
+    assert "curl" not in text_of(page.get(f"/schedules/{make_schedule().pk}/"))
 
 
 def test_an_unknown_trigger_is_named(page: Client) -> None:
