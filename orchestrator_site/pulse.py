@@ -25,10 +25,16 @@ class Pulse:
 
 def take(moment: datetime) -> Pulse:
     """Return the pulse at a moment; two small queries."""
-    schedulers = Worker.objects.filter(kind=WorkerKind.SCHEDULER)
-    last_loop = schedulers.aggregate(last=Max("last_loop_at"))["last"]
+    return of(None, Incident.objects.loud(moment).count(), moment)
+
+
+def of(last_loop: datetime | None, incidents: int, moment: datetime) -> Pulse:
+    """Return the pulse from what is known already; a query where no loop is."""
+    if last_loop is None:
+        schedulers = Worker.objects.filter(kind=WorkerKind.SCHEDULER)
+        last_loop = schedulers.aggregate(last=Max("last_loop_at"))["last"]
     state = "never" if last_loop is None else "late" if moment - last_loop > LATE_AFTER else "good"
-    return Pulse(last_loop, state, Incident.objects.loud(moment).count())
+    return Pulse(last_loop, state, incidents)
 
 
 def beside(request: HttpRequest) -> str:

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from orchestrator_site import shown_settings
-from orchestrator_site.views import health, state_of
+from orchestrator_site.dashboard.condition import health, state_of
 from runs import at_work, overview
 from runs.models import Pool
 from runs.retaining import retention_preview, usage

@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from orchestrator_site import account_pages, saved_views, system_pages, views
+from orchestrator_site import account_pages, saved_views, system_pages
+from orchestrator_site.dashboard import pages as dashboard_pages
 from runs.retaining import retention_pages
 from schedules.simulating import load_pages
 
@@ -20,7 +21,7 @@ account = [
 ]
 
 urlpatterns = [
-    path("", views.dashboard, name="dashboard"),
+    path("", dashboard_pages.index, name="dashboard"),
     path("pipelines/", include("orchestrator_site.pipeline_views.pipeline_urls")),
     path("runs/", include("runs.urls")),
     path("schedules/", include("schedules.urls")),

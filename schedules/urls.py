@@ -1,7 +1,7 @@
 from django.urls import path
 
 from schedules import views
-from schedules.pages import bulk_pages, form_pages, held_pages
+from schedules.pages import bulk_pages, form_pages, held_pages, missed_pages
 from schedules.reasons import why_pages
 
 app_name = "schedules"
@@ -11,6 +11,7 @@ urlpatterns = [
     path("preview/", form_pages.preview, name="preview"),
     path("bulk/", bulk_pages.decide, name="bulk"),
     path("held/", held_pages.index, name="held"),
+    path("missed/", missed_pages.index, name="missed"),
     path("held/decide/", held_pages.decide, name="decide_held"),
     path("<int:schedule_id>/", views.detail, name="detail"),
     path("<int:schedule_id>/occurrences/<int:occurrence_id>/", why_pages.occurrence, name="occurrence"),

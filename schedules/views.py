@@ -30,17 +30,17 @@ from schedules.reasons.why_lines import lines
 
 PAGE, LEDGER, RUNS, UPCOMING, STRIP = 100, 50, 15, 10, 40
 MOST_BROKEN = 20  # files whose mistakes are shown above the list
-STATES = ("", "active", "paused", "set aside")
+STATES = ("", "active", "paused", "late", "set aside")
 
 
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     text, state = request.GET.get("q", "").strip()[:200].replace("\x00", ""), request.GET.get("state", "")
-    found = PipelineSchedule.objects.for_list().matching(text, state)
+    now = timezone.now()
+    found = PipelineSchedule.objects.for_list().matching(text, state, now)
     page = Paginator(found, PAGE).get_page(request.GET.get("page"))
     shown = list(page.object_list)
     strips = overview.last_runs(PipelineSchedule.objects.filter(pk__in=[each.pk for each in shown]), "trigger_id", 12)
-    now = timezone.now()
     whys, shelf = lines(shown, now), Shelf()
     context = {
         "rows": [

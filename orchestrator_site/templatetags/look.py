@@ -41,6 +41,10 @@ STATES = {
     "condition_failed": Look("off", "player-skip-forward", "condition not met"),
     # runs and blocks that should be finished
     "past its SLA": Look("waiting", "alarm", "past its SLA"),
+    "past its deadline": Look("bad", "alarm", "past"),
+    "will be late": Look("waiting", "alarm", "will be late"),
+    "may be late": Look("idle", "clock", "may be late"),
+    "not known": Look("idle", "circle-dashed", "not known"),
     "sla_passed": Look("waiting", "alarm", "SLA passed"),
     # attempts
     "lost": Look("bad", "zzz", "lost with its worker"),

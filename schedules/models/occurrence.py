@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from runs.models import Origin
+from runs.models.runs import Written
 
 
 class Decision(models.TextChoices):
@@ -21,12 +22,24 @@ class Decision(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+LOST = (Decision.MISSED, Decision.EXPIRED)  # nobody wanted that
+NOT_RUN = (*LOST, Decision.SKIPPED, Decision.HELD)  # there is no run, and nothing starts one by itself
+
+
 class OccurrenceQuerySet(models.QuerySet["Occurrence"]):
     def ledger(self, before: datetime | None = None, decision: str = "") -> Self:
         """The newest first, with their runs; only those earlier than `before` and with this decision, if given."""
         found = self.filter(scheduled_for__lt=before) if before else self
         found = found.filter(decision=decision) if decision else found
         return found.select_related("pipeline_run").defer("pipeline_run__variables").order_by("-scheduled_for")
+
+    def lost(self) -> Self:
+        """Moments that should have run and never will by themselves."""
+        return self.filter(decision__in=[Written(each.value) for each in LOST])
+
+    def not_run(self) -> Self:
+        """Moments without a run: lost, skipped by a rule, or held."""
+        return self.filter(decision__in=[Written(each.value) for each in NOT_RUN])
 
     def with_all(self) -> Self:
         """With everything that decides about them; without the text of code files."""
@@ -93,6 +106,12 @@ class Occurrence(models.Model):
             ),
             # page of what is held
             models.Index(fields=["scheduled_for"], name="occurrence_held", condition=Q(decision="held")),
+            # dashboard: what was lost lately
+            models.Index(fields=["decided_at"], name="occurrence_lost", condition=Q(decision__in=LOST)),
+            # timeline: what of a pipeline was due and did not run
+            models.Index(
+                fields=["pipeline", "scheduled_for"], name="occurrence_not_run", condition=Q(decision__in=NOT_RUN)
+            ),
             # backfill page: progress
             models.Index(
                 fields=["backfill", "decision"], name="occurrence_of_backfill", condition=Q(backfill__isnull=False)

@@ -16,6 +16,7 @@ from pipelines.refusal import Refusal
 from runs import events
 from schedules import forecasts
 from schedules.days.calendars import Shelf
+from schedules.decisions import ON_TIME
 from schedules.models.occurrence import Decision
 from schedules.policies import Settings
 from schedules.timetable import Kind, Timetable, parse
@@ -46,6 +47,10 @@ class PipelineScheduleQuerySet(models.QuerySet["PipelineSchedule"]):
     def due(self, moment: datetime) -> Self:
         """Active time schedules whose next moment has come, the longest overdue first."""
         return self.filter(is_active=True, next_due_at__lte=moment).order_by("next_due_at", "id")
+
+    def late(self, moment: datetime) -> Self:
+        """Those whose moment is past for longer than a scheduler that is well would leave it."""
+        return self.due(moment - ON_TIME)
 
     def next_due(self) -> datetime | None:
         """When the next active schedule is due; may be in the past."""
@@ -83,14 +88,16 @@ class PipelineScheduleQuerySet(models.QuerySet["PipelineSchedule"]):
     def for_list(self) -> Self:
         return self.select_related("pipeline").order_by("pipeline__uuid", "name", "id")
 
-    def matching(self, text: str, state: str) -> Self:
-        """Those whose name or pipeline holds the text, and that are "active", "paused" or "set aside"."""
+    def matching(self, text: str, state: str, moment: datetime) -> Self:
+        """Those whose name or pipeline holds the text, and that are "active", "paused", "set aside" or "late"."""
         found = self.filter(Q(name__icontains=text) | Q(pipeline__uuid__icontains=text)) if text else self
         match state:
             case "active" | "paused":
                 return found.filter(is_active=state == "active")
             case "set aside":
                 return found.set_aside()
+            case "late":
+                return found.filter(pk__in=self.model.objects.late(moment).order_by().values("pk"))
         return found
 
     def coming(self) -> Self:

@@ -24,7 +24,7 @@ def decide(request: HttpRequest) -> HttpResponse:
     """First say how many it would be; do it when that is confirmed."""
     sent, verb, moment = request.POST, request.POST.get("verb", ""), timezone.now()
     try:
-        found = chosen(sent, verb)
+        found = chosen(sent, verb, moment)
         if "confirmed" not in sent:
             return render(request, "schedules/bulk_confirm.html", confirmation(sent, verb, found))
         done, notes = act(found, verb, sent, moment)
@@ -37,13 +37,13 @@ def decide(request: HttpRequest) -> HttpResponse:
     return redirect("schedules:list")
 
 
-def chosen(sent: QueryDict, verb: str) -> QuerySet[PipelineSchedule]:
+def chosen(sent: QueryDict, verb: str, moment: datetime) -> QuerySet[PipelineSchedule]:
     """Return the triggers that are ticked, or all that fit the filter, and that are not so already."""
     if verb not in VERBS:
         raise Refusal("Choose whether to pause or to resume them.", field="verb")
     if sent.get("which") == "all":
         text = sent.get("q", "").strip()[:200].replace("\x00", "")
-        found = PipelineSchedule.objects.for_list().matching(text, sent.get("state", ""))
+        found = PipelineSchedule.objects.for_list().matching(text, sent.get("state", ""), moment)
     else:
         ids = [int(text) for text in sent.getlist("ids") if text.isascii() and text.isdigit() and len(text) <= 18]
         found = PipelineSchedule.objects.for_list().filter(pk__in=ids[: MOST + 1])

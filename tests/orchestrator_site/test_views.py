@@ -1,4 +1,4 @@
-"""Dashboard, system, account, log-in and the pages of errors."""
+"""System, account, log-in and the pages of errors."""
 
 from datetime import timedelta
 
@@ -7,91 +7,14 @@ from django.contrib.auth.models import User
 from django.test import Client, override_settings
 from django.urls import path
 from django.utils import timezone
-from pytest_django.fixtures import DjangoAssertNumQueries
 
 from orchestrator_site import urls
 from orchestrator_site.middleware import CONTENT_SECURITY_POLICY
 from runs.models import WorkerKind
 from runs.states import BlockStatus, RunStatus
-from tests.factories import make_pipeline, make_run, make_schedule, make_worker, text_of
+from tests.factories import make_run, make_worker, text_of
 
 pytestmark = pytest.mark.django_db
-
-
-# --- dashboard --------------------------------------------------------------------------------------------------------
-
-
-def test_an_empty_dashboard_says_what_to_do(page: Client) -> None:
-    text = text_of(page.get("/"))
-
-    assert "No scheduler is at work" in text
-    assert "No worker is at work" in text
-    assert "No run has finished yet." in text
-    assert "No trigger is active." in text
-
-
-def test_the_dashboard_counts_what_goes_on_and_what_failed(page: Client) -> None:
-    now = timezone.now()
-    make_run(status=RunStatus.RUNNING, blocks={"load": BlockStatus.RUNNING}, started_at=now)
-    make_run(status=RunStatus.INITIAL, started_at=None)
-    make_run(status=RunStatus.FAILED, completed_at=now)
-    make_run(status=RunStatus.FAILED, completed_at=now - timedelta(days=2))
-
-    numbers = page.get("/").context["numbers"]
-
-    assert (numbers["running"], numbers["initial"], numbers["failed"]) == (1, 1, 1)
-    assert numbers["blocks_running"] == 1
-
-
-def test_a_tile_links_to_the_runs_it_counts(page: Client) -> None:
-    assert 'href="/runs/?status=failed"' in text_of(page.get("/"))
-
-
-def test_the_next_moments_come_in_order(page: Client) -> None:
-    now = timezone.now()
-    make_schedule(name="later", next_due_at=now + timedelta(hours=2))
-    make_schedule(name="sooner", next_due_at=now + timedelta(hours=1))
-    make_schedule(name="paused", is_active=False, next_due_at=now + timedelta(minutes=1))
-
-    assert [schedule.name for schedule in page.get("/").context["next"]] == ["sooner", "later"]
-
-
-def test_a_trigger_past_its_moment_is_late(page: Client) -> None:
-    make_schedule(next_due_at=timezone.now() - timedelta(minutes=1))
-
-    assert page.get("/").context["late"] == 1
-
-
-def test_a_scheduler_that_looked_just_now_is_well(page: Client) -> None:
-    now = timezone.now()
-    make_worker(WorkerKind.SCHEDULER, seen_at=now, last_loop_at=now)
-    make_worker(seen_at=now)
-
-    answer = page.get("/")
-
-    assert answer.context["health"]["scheduler"] == "alive"
-    assert answer.context["health"]["workers"] == 1
-    assert "is at work" not in text_of(answer)
-
-
-def test_the_dashboard_asks_as_much_for_many_runs_as_for_one(
-    page: Client, django_assert_max_num_queries: DjangoAssertNumQueries
-) -> None:
-    pipelines = [make_pipeline(f"p{number}") for number in range(12)]
-    for pipeline in pipelines:
-        make_run(pipeline)
-        make_run(pipeline, status=RunStatus.FAILED, completed_at=timezone.now())
-        make_schedule(pipeline, next_due_at=timezone.now())
-
-    with django_assert_max_num_queries(20):
-        page.get("/")
-
-
-def test_a_refresh_gets_the_live_region_alone(page: Client) -> None:
-    text = text_of(page.get("/", headers={"HX-Request": "true", "HX-Target": "live"}))
-
-    assert text.lstrip().startswith('<div id="live"')
-    assert "<html" not in text
 
 
 # --- system, account --------------------------------------------------------------------------------------------------
