@@ -37,7 +37,7 @@ class Html(str):
 def rows(
     lines: Iterable[Mapping[str, Any]], page: str, query: str = "", here: int = -1, *, whole: bool = False
 ) -> Html:
-    """Return the lines as list items. `page` is the address of the log's own page, `here` the line to point out."""
+    """Return lines as list items: `page` is the log's own address, `here` the line to point out, `whole` if long."""
     return Html("".join(row(line, page, query, is_here=line["o"] == here, whole=whole) for line in lines))
 
 
@@ -46,7 +46,7 @@ def row(line: Mapping[str, Any], page: str, query: str = "", *, is_here: bool = 
     offset, stamp = int(line["o"]), str(line.get("t", ""))
     level, source = str(line.get("l") or "INFO"), str(line.get("s", ""))
     link = f"{page}?{urlencode({'at': offset})}#L{offset}"
-    said = text(str(line.get("m", "")), query, page=page, offset=offset, whole=whole)
+    said = text(str(line.get("m", "")), query, page=page, offset=offset, whole=whole and is_here)
     name = SOURCES.get(source) or LEVELS.get(level) or level.lower()
     return Html(
         f'<li id="L{offset}" class="l-{escape(level)} s-{escape(source)}{" here" if is_here else ""}">'

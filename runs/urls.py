@@ -1,8 +1,9 @@
-from django.urls import path
+from django.urls import path, re_path
 
 from runs import views
 from runs.bulk import pages as bulk_pages
 from runs.retrying import retry_pages
+from runs.searching import log_pages
 
 app_name = "runs"
 urlpatterns = [
@@ -14,5 +15,10 @@ urlpatterns = [
     path("<int:run_id>/keep/", retry_pages.keep, name="keep"),
     path("<int:run_id>/blocks/<int:block_run_id>/mark/", retry_pages.mark, name="mark"),
     path("<int:run_id>/callbacks/<int:block_run_id>/stop/", views.stop_callback, name="stop_callback"),
-    path("<int:run_id>/blocks/<int:block_run_id>/log/<int:attempt>/", views.log, name="log"),
+    path("<int:run_id>/blocks/<int:block_run_id>/log/<int:attempt>/", log_pages.page, name="log"),
+    re_path(
+        r"^(?P<run_id>\d+)/blocks/(?P<block_run_id>\d+)/log/(?P<attempt>\d+)\.(?P<kind>log|jsonl)$",
+        log_pages.file,
+        name="log_file",
+    ),
 ]

@@ -1,11 +1,10 @@
 """The pages of runs. Each is also its own live fragment: asked for by htmx, it answers without the frame."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -113,17 +112,6 @@ def stop_callback(request: HttpRequest, run_id: int, block_run_id: int) -> HttpR
     return redirect("runs:detail", run_id)
 
 
-@require_GET
-async def log(request: HttpRequest, run_id: int, block_run_id: int, attempt: int) -> StreamingHttpResponse:
-    """The whole log of an attempt as plain text, one line each: time, source, level, text."""
-    block_run = await BlockRun.objects.filter(pk=block_run_id, pipeline_run=run_id).defer("config", "output").afirst()
-    if block_run is None or not 1 <= attempt <= block_run.attempt:
-        raise Http404(f"Run {run_id} has no such log.")
-    response = StreamingHttpResponse(plain_lines(block_run, attempt), content_type="text/plain; charset=utf-8")
-    response["Content-Disposition"] = f'inline; filename="run-{run_id}-block-{block_run_id}-{attempt}.log"'
-    return response
-
-
 # --- what the views show --------------------------------------------------------------------------------------------
 
 WIDE_OF_EVENT = ("data", "block_run__config", "block_run__output", "block_run__error", "block_run__metrics")
@@ -195,14 +183,3 @@ def log_of(block_run: BlockRun, wanted: str | None) -> dict[str, Any]:
         "size": size,
         "is_gone": not size and log_is_gone(block_run, attempt),
     }
-
-
-async def plain_lines(block_run: BlockRun, attempt: int) -> AsyncIterator[str]:
-    offset = 0
-    while True:
-        page = await sync_to_async(logs.read)(block_run, attempt, offset=offset, limit=256 * 1024)
-        if page.lines:
-            yield "".join(f"{line['t']} {line['s']:<6} {line['l']:<8} {line['m']}\n" for line in page.lines)
-        if page.at_end:
-            return
-        offset = page.next_offset

@@ -178,14 +178,16 @@ class Parking:
             return
         if is_of_a_stop(outcome) and self.stopping():
             outcome = Outcome(verdict=Verdict.HANDED_BACK)
-        self.close_books(task, host)
+        self.close_books(task, host, outcome)
         self.finish(block_run, mask_outcome(outcome, task.secrets))
         if task.log.size:
             events.publish_log(block_run.pk, task.log.size)
 
-    def close_books(self, task: Task, host: BlockHost) -> None:
-        """Its process has ended: close its log, forget what it asked."""
+    def close_books(self, task: Task, host: BlockHost, outcome: Outcome | None = None) -> None:
+        """Its process has ended: say in its log of what it failed, close it, forget what it asked."""
         self.attendant.forget(host)
+        if outcome is not None and outcome.failure is not None:
+            task.log.write("system", "ERROR", f"{outcome.failure.type}: {outcome.failure.message}")
         task.log.close()
         if task.log.trouble:
             persist(lambda: tell_of_lost_lines(task.block_run, task.log, self.clock()))

@@ -126,7 +126,7 @@ class WorkerProcess:
             del self.executors[block_run.executor]
             self.parking.take(task, outcome, host)
             return None
-        self.parking.close_books(task, host)
+        self.parking.close_books(task, host, outcome)
         if outcome is None:  # it goes on elsewhere and reports by itself
             return None
         if outcome.exit == -signal.SIGTERM and outcome.verdict is Verdict.FAILED and self.stops_now():

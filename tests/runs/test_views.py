@@ -316,7 +316,7 @@ def test_the_whole_log_is_plain_text(ada: User) -> None:
     block_run = block_of(run, "load")
     write_log(block_run, "hello", "<b>bold</b>")
 
-    answer, text = async_to_sync(fetch)(ada, f"/runs/{run.pk}/blocks/{block_run.pk}/log/1/")
+    answer, text = async_to_sync(fetch)(ada, f"/runs/{run.pk}/blocks/{block_run.pk}/log/1.log")
 
     assert answer["Content-Type"] == "text/plain; charset=utf-8"
     assert answer["X-Content-Type-Options"] == "nosniff"
@@ -329,14 +329,14 @@ def test_a_log_of_many_pages_is_whole(ada: User) -> None:
     block_run = block_of(run, "load")
     write_log(block_run, *(f"{number} " + "x" * 1000 for number in range(1000)))
 
-    _, text = async_to_sync(fetch)(ada, f"/runs/{run.pk}/blocks/{block_run.pk}/log/1/")
+    _, text = async_to_sync(fetch)(ada, f"/runs/{run.pk}/blocks/{block_run.pk}/log/1.log")
 
     assert len(text.splitlines()) == 1000
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    "where", ["{run}/blocks/{other}/log/1/", "{run}/blocks/{block}/log/2/", "{run}/blocks/{block}/log/0/"]
+    "where", ["{run}/blocks/{other}/log/1.log", "{run}/blocks/{block}/log/2.log", "{run}/blocks/{block}/log/0.log"]
 )
 def test_a_log_that_is_not_this_runs_is_not_found(ada: User, where: str) -> None:
     run, other = make_run(), make_run()
