@@ -38,7 +38,7 @@ class StaleForm(Refusal):
 class ScheduleForm(SettingsFields):
     """A new trigger, or (with `schedule`) a change of one."""
 
-    pipeline = forms.ChoiceField()
+    pipeline = forms.ChoiceField(widget=forms.Select(attrs={"data-pick": ""}))
     name = forms.CharField(
         max_length=100,
         error_messages=dict.fromkeys(("required", "max_length"), "Name: 1–100 letters, digits, _ - and space."),

@@ -1,4 +1,4 @@
-"""What pages share: the header's pulse, and the views that people keep."""
+"""What pages share: the header's pulse, the views that people keep, lists that can be typed into."""
 
 from typing import Any
 
@@ -27,3 +27,9 @@ def saved_views(context: Context) -> dict[str, Any]:
     views = list(SavedView.objects.filter(user_id=request.user.pk, page=page).order_by("name"))
     current = next((view for view in views if view.query == query), None)
     return {"views": views, "page": page, "query": query, "current": current, "request": request}
+
+
+@register.inclusion_tag("_picker.html")
+def picker() -> dict[str, Any]:
+    """Bring what a page's `<select data-pick>` need, for its block `scripts`."""
+    return {}
