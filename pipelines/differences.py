@@ -147,3 +147,26 @@ def flat(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{key}.{name}", each) for name, each in value.items() if name not in UNTOLD)
         else:
             yield key, value
+
+
+def pipeline_differences(old: Definition, new: Definition) -> list[Setting]:
+    """Return what differs in the settings of the pipelines themselves, variables too; nested ones key by key."""
+    before, after = dict(one_by_one(old.settings)), dict(one_by_one(new.settings))
+    keys = sorted(before.keys() | after.keys())
+    return [Setting(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)]
+
+
+def one_by_one(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{name}", each) for name, each in value.items())
+        else:
+            yield key, value
+
+
+def file_differences(old: Definition, new: Definition) -> list[tuple[str, str]]:
+    """Return path and diff of each file that differs and is no block's code in either version."""
+    of_blocks = {entry.get("file") for each in (old, new) for entry in each.graph["blocks"]}
+    paths = sorted({*old.files, *new.files} - of_blocks)
+    found = [(path, code_difference(old.files.get(path, {}), new.files.get(path, {}), path)) for path in paths]
+    return [(path, diff) for path, diff in found if diff]

@@ -1,5 +1,6 @@
 """What every view of a pipeline has around it: the pipeline itself, how it is, and the way to the other views."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django.db.models import F
@@ -30,9 +31,11 @@ class View(NamedTuple):
 
 VIEWS = (
     View("detail", "Overview"),
+    View("grid", "Grid"),
     View("graph", "Graph"),
     View("durations", "Durations"),
     View("triggers", "Triggers"),
+    View("versions", "Versions"),
     View("code", "Code"),
     View("settings", "Settings"),
 )
@@ -78,6 +81,14 @@ def around(pipeline: Pipeline, view: str) -> dict[str, Any]:
         "start": VariableForm.of(variables_of(pipeline)),
         "now": timezone.now(),
     }
+
+
+def choice_of(request: HttpRequest, name: str, choices: Sequence[str]) -> tuple[str, str]:
+    """Return what the query string chooses, the first of the choices if nothing, and a problem in words, or ""."""
+    asked = request.GET.get(name, "")
+    if asked in ("", *choices):
+        return asked or choices[0], ""
+    return choices[0], f"{name}={asked[:40]} is not known; one of {', '.join(choices)} is. Shown is {choices[0]}."
 
 
 def variables_of(pipeline: Pipeline) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from orchestrator_site.pipeline_views import (
     code_page,
     durations_page,
     graph_page,
+    grid_page,
     overview_page,
     settings_page,
     triggers_page,
+    versions_page,
 )
 
 app_name = "pipelines"
@@ -15,9 +17,11 @@ urlpatterns = [
     path("", pipeline_pages.index, name="list"),
     path("<str:uuid>/", overview_page.detail, name="detail"),
     path("<str:uuid>/run/", overview_page.start, name="start"),
+    path("<str:uuid>/grid/", grid_page.grid, name="grid"),
     path("<str:uuid>/graph/", graph_page.graph, name="graph"),
     path("<str:uuid>/durations/", durations_page.durations, name="durations"),
     path("<str:uuid>/triggers/", triggers_page.triggers, name="triggers"),
+    path("<str:uuid>/versions/", versions_page.versions, name="versions"),
     path("<str:uuid>/code/", code_page.code, name="code"),
     path("<str:uuid>/settings/", settings_page.settings, name="settings"),
 ]

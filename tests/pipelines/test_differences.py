@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from pipelines.differences import LONGEST_COMPARED, MOST_LINES, Definition, Setting, differences
+from pipelines.differences import (
+    LONGEST_COMPARED,
+    MOST_LINES,
+    Definition,
+    Setting,
+    differences,
+    file_differences,
+    pipeline_differences,
+)
 from pipelines.graph import Block, build
 
 
@@ -111,3 +119,23 @@ def test_notes_beside_the_blocks_are_not_told() -> None:
     note = block("note", type="markdown")
 
     assert differences(version(block("a")), version(block("a"), note)) == []
+
+
+def test_settings_of_the_pipeline_differ_key_by_key() -> None:
+    old = Definition({"blocks": []}, {"variables": {"a": 1, "b": 2}, "executor_type": "k8s"})
+    new = Definition({"blocks": []}, {"variables": {"a": 1, "b": 3}, "retry_config": {"retries": 1}})
+
+    found = [tuple(each) for each in pipeline_differences(old, new)]
+
+    assert found == [("executor_type", "k8s", None), ("retry_config.retries", None, 1), ("variables.b", 2, 3)]
+
+
+def test_files_that_are_no_blocks_code_are_told_by_themselves() -> None:
+    graph = {"blocks": [{"file": "a.py"}]}
+    old = Definition(graph, {}, {"a.py": {"sha256": "1", "text": "x"}, "m.yaml": {"sha256": "1", "text": "x"}})
+    new = Definition(graph, {}, {"a.py": {"sha256": "2", "text": "y"}, "m.yaml": {"sha256": "2", "text": "y"}})
+
+    ((path, diff),) = file_differences(old, new)
+
+    assert path == "m.yaml"
+    assert "+y" in diff

@@ -1,0 +1,101 @@
+"""The view of runs beside blocks."""
+
+import re
+
+import pytest
+from django.test import Client
+from pytest_django.fixtures import DjangoAssertNumQueries
+
+from orchestrator_site.pipeline_views import grid_page
+from orchestrator_site.templatetags.grid import cells
+from pipelines.models import PipelineVersion
+from runs.drawing.grid import Cell, Column, Row, Run
+from runs.states import BlockStatus, RunStatus
+from tests.factories import make_pipeline, make_run, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def cell(**fields: object) -> str:
+    """A row of one cell, as it is drawn."""
+    given = {"run": 5, "block": "load", "status": "completed", **fields}
+    drawn = Cell(**given)  # type: ignore[arg-type]
+    column = Column(Run(5, "failed", None, 1), 0, 0, None)
+    return str(cells(Row(drawn.block, "", [drawn]), [column]))
+
+
+def test_each_run_is_a_column_and_each_block_a_row_with_links(page: Client) -> None:
+    pipeline = make_pipeline()
+    make_run(pipeline, status=RunStatus.COMPLETED, blocks={"load": BlockStatus.COMPLETED})
+    run = make_run(pipeline, status=RunStatus.FAILED, blocks={"load": BlockStatus.FAILED})
+
+    answer = page.get("/pipelines/etl/grid/")
+    text = text_of(answer)
+
+    assert [row.block for row in answer.context["grid"].rows] == ["load", "clean", "save"]
+    assert [column.run.status for column in answer.context["grid"].columns] == ["completed", "failed"]
+    assert f'href="/runs/{run.pk}/?block=load" title="load in #{run.pk}: failed' in text
+
+
+def test_another_version_is_marked_and_leads_to_what_changed(page: Client) -> None:
+    pipeline = make_pipeline()
+    make_run(pipeline)
+    old, graph = pipeline.current_version_id, pipeline.current_version.graph if pipeline.current_version else {}
+    new = PipelineVersion.objects.create(pipeline=pipeline, content_hash="new", graph=graph)
+    pipeline.current_version = new
+    make_run(pipeline)
+
+    text = text_of(page.get("/pipelines/etl/grid/"))
+
+    assert f"/pipelines/etl/versions/?from={old}&amp;to={new.pk}" in text
+    assert text.count('class="cut"') == 4  # the head and three blocks
+
+
+def test_only_as_many_runs_as_asked_for_the_newest_of_them(page: Client) -> None:
+    pipeline = make_pipeline(blocks=[("only",)])
+    runs = [make_run(pipeline) for _ in range(27)]
+
+    columns = page.get("/pipelines/etl/grid/", {"runs": "25"}).context["grid"].columns
+
+    assert [column.run.pk for column in columns] == [run.pk for run in runs[2:]]
+
+
+@pytest.mark.parametrize("asked", ["7", "all", "-1", "<b>"])
+def test_a_number_of_runs_that_is_not_offered_is_told(page: Client, asked: str) -> None:
+    make_pipeline()
+
+    answer = page.get("/pipelines/etl/grid/", {"runs": asked})
+
+    assert answer.status_code == 200
+    assert "is not known; one of 25, 50, 100 is." in text_of(answer)
+    assert "<b>" not in re.findall(r'role="status">.*?</p>', text_of(answer), re.S)[0]
+
+
+def test_a_cell_tells_what_it_stands_for() -> None:
+    drawn = cell(status="failed", seconds=3.1, attempt=2, members=1200, why="2 of 1,200 failed")
+
+    assert 'title="load in #5: failed, 3.10 s, attempt 2, 1,200 members, 2 of 1,200 failed"' in drawn
+    assert 'class="g g-failed many again t-bad"' in drawn
+
+
+def test_a_cell_of_a_hostile_block_stays_text_and_a_link() -> None:
+    drawn = cell(block='"><script>&x', why="<b>")
+
+    assert "<script" not in drawn
+    assert "<b>" not in drawn
+    assert "?block=%22%3E%3Cscript%3E%26x" in drawn
+
+
+def test_the_more_blocks_the_fewer_runs_are_drawn(
+    page: Client, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    monkeypatch.setattr(grid_page, "MOST_CELLS", 36)
+    pipeline = make_pipeline()
+    for _ in range(14):
+        make_run(pipeline)
+
+    with django_assert_max_num_queries(15):
+        answer = page.get("/pipelines/etl/grid/", {"runs": "100"})
+
+    assert len(answer.context["grid"].columns) == 12
+    assert "with their last 12 runs" in text_of(answer)
