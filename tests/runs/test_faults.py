@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.conf import settings as ours
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
 
 from runs import logs
 from runs.faults import Frame, fault_of, frame_of
@@ -87,7 +86,7 @@ def test_nothing_failed_is_no_fault() -> None:
 
 @pytest.mark.django_db
 def test_the_page_begins_with_it_and_leads_to_the_log_line(
-    page: Client, now: datetime, settings: SettingsWrapper, tmp_path: Path
+    page: Client, now: datetime, settings: Any, tmp_path: Path
 ) -> None:
     settings.LOGS_URL = str(tmp_path)
     run = failed()
