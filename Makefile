@@ -7,7 +7,7 @@ BIN := .venv/bin
 # A file's tests share what it has started, so a file stays with one worker; tests/conftest.py says in which order.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: start test lint dev bench chaos
+.PHONY: start test lint dev bench chaos queries
 
 start: .venv/.installed
 	@exec $(BIN)/python manage.py start $(PROJECT) --host $(HOST) --port $(PORT)
@@ -28,6 +28,10 @@ lint: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
+
+# How many queries each page needs, written anew (tests/orchestrator_site/query_baseline.json).
+queries: .venv/.installed-dev
+	WRITE_QUERY_BASELINE=1 $(BIN)/python -m pytest -q tests/orchestrator_site/test_queries.py
 
 # A real installation under blows: MINUTES=30, SEED=, DATABASE=sqlite|postgres (default: both, half the time each).
 chaos: .venv/.installed-dev

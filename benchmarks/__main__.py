@@ -1,7 +1,7 @@
-"""`make bench`: measure and print a table. `python -m benchmarks [sqlite|postgres] [W1 … start T1 … F1 …]`.
+"""`make bench`: measure and print a table. `python -m benchmarks [sqlite|postgres] [W1 … start T1 … F1 … P1 …]`.
 
 The W figures ask a real tree; the T figures are about time (`benchmarks.clock`), the F figures about what was killed
-(`benchmarks.faults`).
+(`benchmarks.faults`), the P figures about pages beside a million runs (`benchmarks.pages`).
 """
 
 import os
@@ -15,12 +15,13 @@ from benchmarks import faults
 from benchmarks.clock import CLOCK
 from benchmarks.figures import FIGURES, Row, starting
 from benchmarks.ground import Ground
+from benchmarks.pages import PAGES
 from benchmarks.tree import Tree, execute
 
 
 def main(words: list[str]) -> None:
     databases = [word for word in words if word in ("sqlite", "postgres")] or ["sqlite", "postgres"]
-    known = [*FIGURES, "start", *CLOCK, *faults.FAULTS]
+    known = [*FIGURES, "start", *CLOCK, *faults.FAULTS, *PAGES]
     chosen = [word for word in words if word in known] or known
     print(
         f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, "
@@ -47,6 +48,9 @@ def measure(database: str, chosen: list[str]) -> None:
     for name in faults.FAULTS:
         if name in chosen:
             show(faults.measure(database, name))
+    for name, figure in PAGES.items():
+        if name in chosen:
+            show(figure(database))
 
 
 def show(rows: list[Row]) -> None:

@@ -156,6 +156,7 @@ def delete(request: HttpRequest, schedule_id: int) -> HttpResponse:
 def page_of(schedule: PipelineSchedule, before: str | None, decision: str = "") -> dict[str, Any]:
     now, decision = timezone.now(), decision if decision in Decision.values else ""
     ledger = list(schedule.occurrences.ledger(moment_of(before), decision)[: LEDGER + 1])
+    runs = list(PipelineRun.objects.for_list().filter(trigger_id=schedule.pk)[:STRIP])
     return {
         "schedule": schedule,
         "words": in_words(schedule),
@@ -169,8 +170,8 @@ def page_of(schedule: PipelineSchedule, before: str | None, decision: str = "") 
         "decisions": Decision.values,
         "resuming": start_notes.what_resuming_does(schedule, now),
         "shift": start_notes.shift_in_words(schedule),
-        "runs": with_progress(list(PipelineRun.objects.for_list().filter(trigger_id=schedule.pk)[:RUNS])),
-        "strip": list(PipelineRun.objects.for_strip().filter(trigger_id=schedule.pk).order_by("-id")[:STRIP])[::-1],
+        "runs": with_progress(runs[:RUNS]),
+        "strip": runs[::-1],
         **of_file(schedule),
         "start": StartForm.fresh(),
         "now": now,

@@ -1,1 +1,0 @@
-"""What the evaluator looks at: events of runs, what goes on, the ledger, freshness, health, logs, deliveries."""
