@@ -121,6 +121,30 @@ def recover(fingerprint: str, moment: datetime, reason: str) -> Incident | None:
         return shut(incident, moment, "", reason) if incident else None
 
 
+def remind(incident: Incident, moment: datetime) -> bool:
+    """Tell of an open incident again; False if somebody else has, or there is no need any more."""
+    with transaction.atomic():
+        now = Incident.objects.select_for_update().filter(pk=incident.pk, closed_at=None, acknowledged_at=None).first()
+        if now is None or now.told_at != incident.told_at or now.snoozed_until is not None:
+            return False
+        update(now, told_at=moment)
+        write(now, Step.RENOTIFIED, moment, message=now.detail)
+    return True
+
+
+def end_snooze(incident: Incident, moment: datetime) -> bool:
+    """Wake an incident whose time has come, and tell of it again if nobody looks after it; False if it was woken."""
+    with transaction.atomic():
+        now = Incident.objects.select_for_update().filter(pk=incident.pk, closed_at=None).first()
+        if now is None or now.snoozed_until is None or now.snoozed_until > moment:
+            return False
+        update(now, snoozed_until=None)
+        write(now, Step.WOKEN, moment)
+        if now.acknowledged_at is None:
+            write(now, Step.RENOTIFIED, moment, message=now.detail)
+    return True
+
+
 def write(incident: Incident, step: Step, moment: datetime, *, by: str = "", message: str = "") -> Change:
     """Write one line of an incident's history, and the messages about it."""
     change = Change.objects.create(incident=incident, step=step, by=by, message=message, at=moment)

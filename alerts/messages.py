@@ -42,6 +42,8 @@ def is_told(change: Change, rule: AlertRule, moment: datetime) -> bool:
         return False
     if change.step in (Step.ACKNOWLEDGED, Step.CLOSED):
         return True  # to those who were told before: nobody, if everything was muted
+    if change.step == Step.RENOTIFIED:
+        return True  # written only where no window mutes it any more
     if change.step not in TOLD:
         return False
     latest = incident.breaches.order_by("-id").first()

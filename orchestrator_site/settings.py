@@ -127,6 +127,8 @@ DYNAMIC_BLOCK_LIMIT = int(envnumber("DYNAMIC_BLOCK_LIMIT", 10_000, low=1, high=1
 # Whether messages may go to addresses of this machine and of private networks (design: security.md S14).
 ALERTS_ALLOW_PRIVATE_ADDRESSES = envbool("ALERTS_ALLOW_PRIVATE_ADDRESSES", default=ENV == "dev")
 REDIS_URL = envurl("REDIS_URL", "redis", "rediss", "unix")
+HEARTBEAT_URL = envurl("HEARTBEAT_URL", "http", "https")  # asked for after completed loops; a secret
+HEARTBEAT_URL_SECONDS = envnumber("HEARTBEAT_URL_SECONDS", 60, low=10, high=3600)
 HOST_NAME = socket.gethostname()
 
 # Promises (docs/settings.md): seconds.

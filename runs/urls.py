@@ -2,6 +2,7 @@ from django.urls import path, re_path
 
 from runs import views
 from runs.bulk import pages as bulk_pages
+from runs.comparing import pages as compare_pages
 from runs.retrying import retry_pages
 from runs.searching import log_pages
 
@@ -11,6 +12,8 @@ urlpatterns = [
     path("bulk/", bulk_pages.decide, name="bulk"),
     path("<int:run_id>/", views.detail, name="detail"),
     path("<int:run_id>/cancel/", views.cancel, name="cancel"),
+    path("<int:run_id>/compare/", compare_pages.with_last_good, name="compare"),
+    path("<int:run_id>/compare/<int:other_id>/", compare_pages.two, name="compare_with"),
     path("<int:run_id>/retry/", retry_pages.retry, name="retry"),
     path("<int:run_id>/keep/", retry_pages.keep, name="keep"),
     path("<int:run_id>/blocks/<int:block_run_id>/mark/", retry_pages.mark, name="mark"),

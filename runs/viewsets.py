@@ -27,6 +27,8 @@ from runs import lifecycle, logs
 from runs.block_actions import BlockActions
 from runs.bulk.actions import BulkActions
 from runs.callback_actions import CallbackActions
+from runs.comparing import compare_resource
+from runs.comparing.compare_resource import CompareActions
 from runs.models import BlockRun, Origin, PipelineRun, Role
 from runs.reasons.why import why
 from runs.reasons.why_serializers import ExplanationSerializer
@@ -103,8 +105,8 @@ class RunsOfPipelineViewSet(RunList):
 
 
 @extend_schema(tags=["pipeline_runs"])
-class PipelineRunViewSet(mixins.RetrieveModelMixin, RetryActions, BulkActions, RunList):
-    action_parameters = {"logs": ("cursor", "limit", "as"), **retry_actions.PARAMETERS}
+class PipelineRunViewSet(mixins.RetrieveModelMixin, RetryActions, BulkActions, CompareActions, RunList):
+    action_parameters = {"logs": ("cursor", "limit", "as"), **retry_actions.PARAMETERS, **compare_resource.PARAMETERS}
     scopes = {**RunList.scopes, **retry_actions.SCOPES, "bulk": "run"}
 
     def get_queryset(self) -> QuerySet[Any]:

@@ -62,6 +62,8 @@ class Incident(models.Model):
         indexes = [
             # header, dashboard, evaluator: what is open
             models.Index(fields=["last_seen_at"], name="incident_open", condition=Q(closed_at__isnull=True)),
+            # evaluator: whether this trouble was there before
+            models.Index(fields=["fingerprint", "id"], name="incident_of_trouble"),
             # pipeline page and list
             models.Index(fields=["pipeline", "id"], name="incident_of_pipeline"),
         ]

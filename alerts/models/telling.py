@@ -79,6 +79,8 @@ class Delivery(models.Model):
                 name="delivery_due",
                 condition=Q(sent_at__isnull=True, given_up_at__isnull=True),
             ),
+            # evaluator: what could not be delivered
+            models.Index(fields=["given_up_at"], name="delivery_given_up", condition=Q(given_up_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

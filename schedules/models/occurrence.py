@@ -104,6 +104,12 @@ class Occurrence(models.Model):
                 name="occurrence_runless",
                 condition=Q(decision="started", pipeline_run__isnull=True),
             ),
+            # alerts: what came to nothing lately
+            models.Index(
+                fields=["decided_at", "id"],
+                name="occurrence_passed_over",
+                condition=Q(decision__in=["expired", "missed", "skipped"]),
+            ),
             # page of what is held
             models.Index(fields=["scheduled_for"], name="occurrence_held", condition=Q(decision="held")),
             # dashboard: what was lost lately

@@ -1,9 +1,14 @@
 """Rules and breaches for tests: the least that is valid."""
 
+from datetime import datetime
 from typing import Any
 
 from alerts import incidents
+from alerts.evaluating import Evaluator
 from alerts.models import AlertRule, Incident, Kind, Severity
+from runs import events
+from runs.models import PipelineRun
+from runs.states import RunStatus
 from tests.factories import NOON
 
 
@@ -20,3 +25,26 @@ def make_incident(rule: AlertRule | None = None, *, key: str = "run 1", **fields
     found = incidents.record(rule or make_rule(), key, moment, **defaults | fields)
     assert found is not None
     return found
+
+
+def begun(moment: datetime = NOON) -> Evaluator:
+    """An evaluator that has looked once: what is there already is no news to it."""
+    evaluator = Evaluator()
+    evaluator.look(moment)
+    return evaluator
+
+
+def happens(run: PipelineRun, kind: str, moment: datetime, message: str = "", block: str = "") -> None:
+    """Write down an event of a run, or of a block of it."""
+    block_run = run.block_runs.get(block_uuid=block) if block else None
+    events.note(run, kind, moment, message, block_run=block_run)
+
+
+def ends(run: PipelineRun, status: RunStatus, moment: datetime, message: str = "") -> None:
+    """End a run that goes on, with the event that says so."""
+    assert run.move_to(status, completed_at=moment, reason=message)
+    happens(run, status, moment, message)
+
+
+def open_incidents() -> list[str]:
+    return [each.title for each in Incident.objects.open().order_by("id")]

@@ -1,10 +1,11 @@
 """What broke a run: the first block that failed, its line of code, its line of the log."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
+from django.conf import settings as ours
 from django.test import Client
 
 from runs import logs
@@ -14,10 +15,10 @@ from runs.states import BlockStatus, RunStatus
 from tests.factories import NOON, make_run, text_of
 
 TRACEBACK = f'''Traceback (most recent call last):
-  File "{settings.PROJECT_DIR}/transformers/clean.py", line 12, in clean
+  File "{ours.PROJECT_DIR}/transformers/clean.py", line 12, in clean
     return tidy(rows)
            ^^^^^^^^^^
-  File "{settings.PROJECT_DIR}/utils/tidy.py", line 3, in tidy
+  File "{ours.PROJECT_DIR}/utils/tidy.py", line 3, in tidy
     raise ValueError("no rows")
 ValueError: no rows'''
 ERROR = {"type": "ValueError", "message": "no rows", "traceback": TRACEBACK}
@@ -84,7 +85,10 @@ def test_nothing_failed_is_no_fault() -> None:
 
 
 @pytest.mark.django_db
-def test_the_page_begins_with_it_and_leads_to_the_log_line(page: Client, now: Any) -> None:
+def test_the_page_begins_with_it_and_leads_to_the_log_line(
+    page: Client, now: datetime, settings: Any, tmp_path: Path
+) -> None:
+    settings.LOGS_URL = str(tmp_path)
     run = failed()
     row = run.block_runs.get(block_uuid="clean")
     writer = logs.Writer(logs.path(run.pk, row.pk, 1), lambda: now)

@@ -1,0 +1,88 @@
+"""The evaluator: a duty of the scheduler's loop that looks at what happened and at what time alone makes wrong.
+
+Any number of processes may do it: a breach is written once, whoever looks. What it costs grows with what happens: a
+look at nothing new is a handful of small questions, each answered by an index.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError
+
+from alerts import heartbeat
+from alerts.watching import deliveries, ended, event_cursor, fresh, going_on, health, ledger, said, upkeep, usual
+from alerts.watching.look import Look, Memory
+
+logger = logging.getLogger(__name__)
+EVERY = timedelta(seconds=3)
+TURN = 0.3  # seconds after which the rest of the news is left for the next turn
+SOON = timedelta(milliseconds=200)
+HEALTH_EVERY = timedelta(seconds=10)
+Thing = TypeVar("Thing")
+
+
+class Evaluator:
+    """What one process knows of where it is. Losing it costs nothing but reading a little again."""
+
+    def __init__(self) -> None:
+        self.memory = Memory()
+        self.events = event_cursor.EventCursor()
+        self.ledger = ledger.LedgerCursor()
+        self.freshness = fresh.Freshness()
+        self.deliveries = deliveries.Deliveries()
+        self.logs = said.Reader()
+        self.health_at = datetime.min.replace(tzinfo=UTC)
+
+    def look(self, moment: datetime) -> datetime | None:
+        """Look once; return when to come again if there is more to read than fits into a turn."""
+        look = Look(moment, self.memory)
+        has_more = self.read_events(look)
+        if ledger.is_wanted(look):
+            for rows in self.ledger.news(moment):
+                each(rows, lambda row: ledger.take(look, row))
+        usual.take_long(look, going_on.look_at(look))
+        self.freshness.look_at(look)
+        self.logs.look_at(look)
+        if not self.health_at <= moment < self.health_at + HEALTH_EVERY:
+            self.health_at = moment
+            health.look_at(look, heartbeat.conditions())
+            self.deliveries.look_at(look)
+        upkeep.look_at(look)
+        return moment + SOON if has_more else None
+
+    def read_events(self, look: Look) -> bool:
+        """Deal with the events since the last look; tell whether there are more."""
+        until = time.monotonic() + TURN
+        while lines := self.events.news(look.moment):
+            watched = [line.id for line in lines if line.kind in ended.WATCHED]
+            if watched:
+                look.opened = None  # what others wrote about the events before is read again
+                each(ended.read(watched), lambda event: ended.take(look, event))
+            self.events.save(look.moment)
+            if len(lines) < event_cursor.AT_ONCE:
+                return False
+            if time.monotonic() > until:
+                return True
+        return False
+
+
+def each(things: Iterable[Thing], take: Callable[[Thing], None]) -> None:
+    """Deal with one thing after the other; one that cannot be dealt with does not stop the others."""
+    for thing in things:
+        try:
+            take(thing)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # one of many: it is named, and left out
+            logger.exception("an alert could not be evaluated for %s", thing)
+
+
+evaluator = Evaluator()
+
+
+def look(moment: datetime) -> datetime | None:
+    """Evaluate alerts (the name of the duty in the scheduler's log)."""
+    return evaluator.look(moment)

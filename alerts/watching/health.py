@@ -1,0 +1,122 @@
+"""Is somebody there to keep time and to do the work, can it be stored, and is what must never be not there."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Max
+from django.db.models.functions import Coalesce
+
+from alerts.models import Kind
+from alerts.watching import conditions
+from alerts.watching.conditions import Condition
+from alerts.watching.look import Look, about_all
+from runs.models import BlockRun, Worker, WorkerKind
+from runs.states import BlockStatus
+from runs.working import workers
+from schedules.reasons.drift import about
+
+NO_WORKER_FOR = timedelta(seconds=60)
+NO_LOSS_FOR = timedelta(minutes=15)
+GB = 1024**3
+LEAST_FREE = 0.2 * GB
+ENOUGH, LEAST_SHARE = 5 * GB, 0.02  # less than so much is too little if it is also less than this share of the disk
+PROBE_EVERY = 60.0
+MINE = ("no worker", "finding ", "no scheduler")
+
+
+def look_at(look: Look, heartbeat: Sequence[Condition] = ()) -> None:
+    """Compare how things are with the open incidents; `heartbeat` is what the outbound pings of this process found."""
+    if not look.has(Kind.UNHEALTHY):
+        return
+    here = workers.this_host()
+    found = [*no_worker(look.moment), *findings(look.moment), *storage.problems(here), *heartbeat]
+    conditions.compare(look, found, lambda name: name.startswith(MINE) or name.endswith(f"on {here}"))
+    close_losses(look)
+
+
+def no_worker(moment: datetime) -> list[Condition]:
+    """Work has been ready for a minute, and no worker is alive."""
+    old = BlockRun.objects.filter(status=BlockStatus.QUEUED, queued_at__lt=moment - NO_WORKER_FOR)
+    if not old.exists() or Worker.objects.alive(moment).filter(kind=WorkerKind.WORKER).exists():
+        return []
+    seen = Worker.objects.filter(kind=WorkerKind.WORKER).aggregate(last=Max(Coalesce("stopped_at", "seen_at")))["last"]
+    last = f"the last was seen {about(moment - seen)} ago" if seen else "there was never one"
+    message = f"Block runs are queued and no worker is alive; {last}. manage.py start or qcluster starts some."
+    return [Condition("no worker", "No worker is alive while work waits", message, f"since {seen}")]
+
+
+def findings(moment: datetime) -> list[Condition]:
+    """What schedulers found that must never be, kind by kind."""
+    rows = Worker.objects.alive(moment).filter(kind=WorkerKind.SCHEDULER).exclude(findings=[])
+    found: dict[str, list[str]] = {}
+    for each in rows.values_list("findings", flat=True):
+        for finding in each:
+            found.setdefault(str(finding.get("kind")), []).append(str(finding.get("detail")))
+    return [
+        Condition(f"finding {kind}", f"What must never be was found: {kind.replace('_', ' ')}", details[0])
+        for kind, details in found.items()
+    ]
+
+
+def close_losses(look: Look) -> None:
+    """Workers that were lost are over when none was for a while."""
+    for watched in look.rules(Kind.UNHEALTHY):
+        incident = look.open().get(about_all(watched.rule, "workers lost"))
+        if incident is not None and look.moment - incident.last_seen_at >= NO_LOSS_FOR:
+            look.heal(incident.fingerprint, f"No worker was lost for {about(NO_LOSS_FOR)}")
+
+
+class Storage:
+    """Looks at the disks in a thread of its own: one that hangs keeps nobody from anything."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}  # folder → what is wrong
+        self.begun_at: float | None = None
+        self.ended_at: float | None = None
+
+    def problems(self, host: str) -> list[Condition]:
+        """Return what was found last, and have a look taken if that is a while ago."""
+        now = time.monotonic()
+        is_at_it = self.begun_at is not None and (self.ended_at is None or self.ended_at < self.begun_at)
+        if not is_at_it and (self.begun_at is None or now - self.begun_at >= PROBE_EVERY):
+            self.begun_at = now
+            threading.Thread(target=self.look, name="storage", daemon=True).start()
+        found = dict(self.found)
+        if is_at_it and self.begun_at is not None and now - self.begun_at >= PROBE_EVERY:
+            found[str(settings.DATA_DIR)] = "does not answer"
+        return [
+            Condition(f"storage {folder} on {host}", f"Storage trouble on {host}", f"{folder} {problem}.")
+            for folder, problem in found.items()
+        ]
+
+    def look(self) -> None:
+        folders = {str(settings.DATA_DIR), str(settings.LOGS_URL), str(settings.VARIABLES_URL)}
+        found = {folder: problem_of(Path(folder)) for folder in sorted(folders) if folder.startswith("/")}
+        self.found = {folder: problem for folder, problem in found.items() if problem}
+        self.ended_at = time.monotonic()
+
+
+def problem_of(folder: Path) -> str:
+    """Say what is wrong with a folder, "" if nothing is. One that is not there yet is made when it is needed."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    probe = place / f".probe-alerts-{os.getpid()}"
+    try:
+        probe.write_bytes(b"x")
+        probe.unlink()
+        usage = shutil.disk_usage(place)
+    except OSError as error:
+        return f"cannot be written: {error.strerror or error}"
+    if usage.free < LEAST_FREE or usage.free < min(ENOUGH, usage.total * LEAST_SHARE):
+        return f"is nearly full: {usage.free / GB:.1f} GB of {usage.total / GB:.1f} GB are free"
+    return ""
+
+
+storage = Storage()

@@ -1,0 +1,71 @@
+"""Moments that came to nothing: missed, expired, skipped. Read from the ledger by when that was decided."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from alerts.kinds import Deadline, Moments
+from alerts.models import Bookmark, Kind
+from alerts.watching import going_on
+from alerts.watching.look import Look
+from runs.models.runs import Written
+from schedules.models import Decision, Occurrence
+
+NAME = "ledger"
+AT_ONCE = 1000
+LATEST = timedelta(minutes=2)  # a decision is committed at most this much after its time
+# In the order of the index: SQLite takes one only for what reads the same.
+PASSED_OVER = tuple(Written(each.value) for each in (Decision.EXPIRED, Decision.MISSED, Decision.SKIPPED))
+
+
+class LedgerCursor:
+    """Up to which decisions one process has read, and what of the last two minutes it knows."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, datetime] = {}
+
+    def news(self, moment: datetime) -> Iterator[list[Occurrence]]:
+        """Return what was passed over since the last look, in batches; the first time ever nothing: it begins here.
+
+        The bookmark moves on as the next batch is asked for.
+        """
+        since = self.bookmark(moment)
+        self.known = {pk: at for pk, at in self.known.items() if at >= since - LATEST}
+        rows = Occurrence.objects.filter(decision__in=PASSED_OVER).order_by("decided_at", "pk")
+        after = Q(decided_at__gte=since - LATEST)
+        while lines := list(rows.filter(after).values_list("pk", "decided_at")[:AT_ONCE]):
+            pk, at = lines[-1]
+            if new := [pk for pk, _ in lines if pk not in self.known]:
+                beside = ("pipeline", "schedule")
+                yield list(Occurrence.objects.filter(pk__in=new).select_related(*beside).order_by("decided_at", "pk"))
+            self.known.update(lines)
+            Bookmark.objects.filter(name=NAME, at__lt=at).update(at=min(at, moment))
+            after = Q(decided_at__gt=at) | Q(decided_at=at, pk__gt=pk)
+
+    def bookmark(self, moment: datetime) -> datetime:
+        found = Bookmark.objects.filter(name=NAME).values_list("at", flat=True).first()
+        if found is None:
+            # What was decided in the two minutes before is no news.
+            row, _ = Bookmark.objects.get_or_create(name=NAME, defaults={"at": moment + LATEST})
+            found = row.at or moment
+        return found
+
+
+def take(look: Look, row: Occurrence) -> None:
+    """Write down that a moment came to nothing, for the rules that want to know."""
+    subject = going_on.subject_of(row)
+    when = f"{row.scheduled_for:%Y-%m-%d %H:%M} UTC"
+    for watched in look.rules(Kind.OCCURRENCE_MISSED, subject):
+        assert isinstance(watched.told, Moments)
+        if row.decision in watched.told.decisions:
+            title = f"Moments of {subject.name} are {row.decision}"
+            message = f"The moment {when} was {row.decision}: {row.reason}".rstrip(": ")
+            look.breaks(watched.rule, f"occurrence {row.pk}", subject, title=title, message=message, at=row.decided_at)
+    if row.decision != Decision.SKIPPED and look.has(Kind.DEADLINE) and row.backfill_id is None:
+        going_on.late_moment(look, row, f"it was {row.decision}")
+
+
+def is_wanted(look: Look) -> bool:
+    due = (each.told for each in look.rules(Kind.DEADLINE))
+    return look.has(Kind.OCCURRENCE_MISSED) or any(isinstance(told, Deadline) and told.since == "due" for told in due)
