@@ -57,12 +57,13 @@ def words(choices: Iterable[str]) -> list[tuple[str, str]]:
 class IncidentFilter(ListFilter):
     """Which incidents: by default those that are open and that nobody looks after."""
 
-    used_names = ("q", "state", "severity", "pipeline", "assignee")
+    used_names = ("q", "state", "severity", "pipeline", "assignee", "rule")
     q = SearchField("Number, words or pipeline", "Search incidents")
     state = forms.ChoiceField(required=False, choices=[("", "open"), *words(standing.STATES)])
     severity = forms.ChoiceField(required=False, choices=[("", "Any severity"), *words(Severity.values)])
     pipeline = forms.CharField(required=False, max_length=200)
     assignee = forms.CharField(required=False, max_length=150)
+    rule = forms.IntegerField(required=False, min_value=1, max_value=LARGEST_ID, widget=forms.HiddenInput)
 
     def __init__(self, data: Any, *, pipelines: Iterable[str] = (), users: Iterable[str] = ()) -> None:
         super().__init__(data)
@@ -85,6 +86,8 @@ class IncidentFilter(ListFilter):
             found = found.filter(severity=severity)
         if pipeline := asked.get("pipeline"):
             found = found.filter(pipeline__uuid=pipeline)
+        if rule := asked.get("rule"):
+            found = found.filter(rule_id=rule)
         match asked.get("assignee"):
             case "me":
                 found = found.filter(assignee_id=user.pk)

@@ -87,6 +87,12 @@ STATES = {
     "acknowledged": Look("queued", "user-check", "acknowledged"),
     "snoozed": Look("off", "zzz", "snoozed"),
     "closed": Look("good", "checks", "closed"),
+    # rules and channels
+    "watched": Look("good", "eye", "watched"),
+    "off": Look("off", "eye-off", "switched off"),
+    "works": Look("good", "check", "works"),
+    "in trouble": Look("bad", "alert-triangle", "in trouble"),
+    "not tried": Look("idle", "circle-dashed", "not tried yet"),
     # messages
     "sent": Look("good", "send", "sent"),
     "trying": Look("waiting", "refresh", "trying again"),
