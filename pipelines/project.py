@@ -18,6 +18,7 @@ from pipelines.blocks import executor_config, retry_config, unfit
 from pipelines.fields import Fields
 from pipelines.files import FileFault, Sources, Stamp, TextFile, read_text, shown, stamp_of
 from pipelines.graph import Block, Fault, Graph, InvalidGraph, build
+from pipelines.notifications import asked_for
 from pipelines.pool_fields import PoolSlots, pools_of
 from pipelines.refusal import Refusal
 from pipelines.retention_rules import merged as retention_rules
@@ -132,6 +133,18 @@ def trigger_rules(root: Path, uuid: str = "", *, env: Mapping[str, str] = os.env
     if faults:
         raise faults[0]
     return rules
+
+
+def notification_config(root: Path, uuid: str, *, env: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Read whom the files say to tell of a pipeline's runs, as of now; raise FileFault for a file that is unreadable.
+
+    It holds addresses and passwords: it is for sending, and is stored nowhere.
+    """
+    sources, name, faults = Sources(root), "notification_config", list[FileFault]()
+    top = Fields(read_mapping(sources, metadata_path(uuid), env), (), faults)
+    above = read_mapping(sources, PROJECT_FILE, env).data if stamp_of(root / PROJECT_FILE) else {}
+    project = Fields(Document(PROJECT_FILE, {**above, **top.mapping("overrides")}, {}, {}), (), faults)
+    return {**project.mapping(name), **top.mapping(name)}
 
 
 def files_are_authoritative(project: Fields) -> bool:
@@ -278,7 +291,7 @@ def pipeline_settings(top: Fields, project: Fields) -> dict[str, Any]:
         "executor_config": executor_config(project.data, executor_type, top),
         "retry_config": retry_config(project) | retry_config(top),
         "concurrency_config": concurrency_config(project) | concurrency_config(top),
-        "notification_config": project.mapping("notification_config") | top.mapping("notification_config"),
+        "notification_config": asked_for(project.mapping("notification_config") | top.mapping("notification_config")),
         "run_pipeline_in_one_process": top.flag("run_pipeline_in_one_process"),
         "cache_block_output_in_memory": top.flag("cache_block_output_in_memory"),
         **({"retention": retention} if retention else {}),

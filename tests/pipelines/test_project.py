@@ -339,13 +339,13 @@ def test_pipelines_inherit_from_the_project_and_say_otherwise(disk: ProjectOnDis
         variables: {region: eu, size: 1}
         retry_config: {retries: 5, delay: 1}
         concurrency_config: {pipeline_run_limit: 9, on_pipeline_run_limit_reached: skip}
-        notification_config: {alert_on: [trigger_failure]}
+        notification_config: {alert_on: [trigger_failure], slack_config: {webhook_url: "https://hooks.example.org/x"}}
         """,
     )
     with (disk.root / "pipelines/etl/metadata.yaml").open("a") as file:
         file.write(
             "variables: {size: 2}\nretry_config: {retries: 1}\nconcurrency_config: {pipeline_run_limit: 3}\n"
-            "run_pipeline_in_one_process: true\noverrides: {notification_config: {alert_on: []}}\n"
+            "run_pipeline_in_one_process: true\nnotification_config: {alert_on: []}\n"
         )
 
     settings = disk.read().settings
@@ -353,7 +353,7 @@ def test_pipelines_inherit_from_the_project_and_say_otherwise(disk: ProjectOnDis
     assert settings["variables"] == {"region": "eu", "size": 2}
     assert settings["retry_config"] == {"retries": 1, "delay": 1.0}
     assert settings["concurrency_config"] == {"pipeline_run_limit": 3, "on_pipeline_run_limit_reached": "skip"}
-    assert settings["notification_config"] == {"alert_on": []}
+    assert settings["notification_config"] == {"alert_on": [], "services": {"slack_config": 1}}
     assert settings["run_pipeline_in_one_process"] is True
     assert settings["cache_block_output_in_memory"] is False
 

@@ -118,12 +118,15 @@ def test_no_secret_gets_into_a_definition(tmp_path: Path) -> None:
     disk = ProjectOnDisk(tmp_path / "shop")
     disk.chain("a")
     disk.write(
-        "metadata.yaml", "notification_config: {slack_config: {webhook_url: \"{{ mage_secret_var('key') }}\"}}\n"
+        "metadata.yaml",
+        "variables: {key: \"{{ mage_secret_var('key') }}\"}\n"
+        "notification_config: {slack_config: {webhook_url: \"{{ env_var('NAME') }}\"}}\n",
     )
 
-    settings = disk.read(env=ENV).settings
+    settings = disk.read(env={"NAME": "https://hooks.example.org/4711"}).settings
 
-    assert settings["notification_config"] == {"slack_config": {"webhook_url": "{{ mage_secret_var('key') }}"}}
+    assert settings["variables"] == {"key": "{{ mage_secret_var('key') }}"}
+    assert "4711" not in str(settings)
 
 
 def test_secrets_are_filled_in_when_asked_for() -> None:
