@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from alerts.models import Channel, ChannelKind
-from alerts.sending import apprise_urls, guard
+from alerts.sending import apprise_urls, guard, posting
 from pipelines.refusal import Refusal
 from pipelines.secrets import decrypt, encrypt
 
@@ -57,14 +57,11 @@ def name_of(channel: Channel) -> str:
 
 def check_webhook(url: str) -> None:
     """Refuse what is no address of a web server, or of one that messages may not go to."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if parts.scheme not in ("http", "https") or not host:
+    if not posting.is_web_address(url):
         hint = "For example https://hooks.example.com/orchestrator."
         raise Refusal("A webhook needs an http:// or https:// address.", field="address", hint=hint)
+    parts = urlsplit(url)
+    host = parts.hostname or ""
     if parts.username is not None:
         hint = "Receivers can tell our messages by their signature."
         raise Refusal("The address may not hold a user and a password.", field="address", hint=hint)

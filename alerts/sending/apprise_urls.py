@@ -32,6 +32,8 @@ NAMES = """
     wxteams xml xmls zcliq zohocliq zoom zulip
 """
 SCHEMES = frozenset(NAMES.split())
+# Those whose addresses are a web server's: with a host that may be seen.
+PLAIN = ("http", "https", "json", "jsons", "xml", "xmls", "form", "forms", "apprise", "apprises")
 # Of an address: what names files of this machine, and what would make a try last for minutes.
 REFUSED = ("template", "pgp", "keyfile", "path", "retry", "wait")
 SHORTEST_SECRET = 6  # characters of an address that are masked in errors
@@ -115,7 +117,7 @@ def query_of(url: str) -> str:
 def shown(url: str) -> str:
     """Return what may be seen of an address: apprise's own mask for it, or its service and host."""
     scheme = scheme_of(url)
-    if scheme in ("json", "jsons", "xml", "xmls", "form", "forms", "apprise", "apprises"):  # paths may be secret
+    if scheme in PLAIN:  # the path may be secret
         return f"{scheme}://{urlsplit(url).hostname or '…'}/…"
     service: Any = service_of(url)
     masked = str(service.url(privacy=True)).partition("?")[0]
@@ -128,7 +130,7 @@ def secrets_of(url: str) -> tuple[str, ...]:
     for sign in "/:@?&=":
         rest = rest.replace(sign, " ")
     pieces = {piece for word in rest.split() for piece in (word, unquote(word)) if len(piece) >= SHORTEST_SECRET}
-    host = urlsplit(url).hostname if scheme_of(url) in ("json", "jsons", "xml", "xmls", "form", "forms") else None
+    host = urlsplit(url).hostname if scheme_of(url) in PLAIN else None
     return tuple(sorted({url, *(pieces - {host})}, key=len, reverse=True))
 
 

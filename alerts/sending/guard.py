@@ -11,6 +11,7 @@ from typing import Any
 
 SECONDS = 10.0  # a receiver may take
 HINT = "Set ALERTS_ALLOW_PRIVATE_ADDRESSES=true if messages may go there."
+RESERVED = ipaddress.ip_network("192.0.0.0/24")  # for protocols; Python calls parts of it global
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 watched = threading.local()
 
@@ -28,7 +29,7 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and ip not in RESERVED
 
 
 def refuse_private(address: str) -> None:

@@ -99,6 +99,7 @@ def test_services_of_this_machine_and_its_files_are_refused(url: str) -> None:
         "https:///x",
         "http://[::1",
         "https://example.org:99999/",
+        "https://example.org:0/",
         "https://ada:secret@example.org/",
         "https://exam ple.org/",
         "https://example.org/\nx",
