@@ -1,3 +1,6 @@
+from datetime import timedelta
+from typing import Any
+
 from django.apps import AppConfig
 
 
@@ -5,19 +8,22 @@ class AlertsConfig(AppConfig):
     name = "alerts"
 
     def ready(self) -> None:
-        from datetime import timedelta
-
+        """Have the scheduler's loop and the workers do what is ours, once each."""
         from django.conf import settings
 
-        from alerts import evaluating, heartbeat, scheduler_watch
-        from runs import broker
-        from schedules import scheduler
+        from alerts import courier, evaluating, heartbeat, notification_config, scheduler_watch
+        from runs.broker import ERRANDS
+        from schedules.scheduler import FURTHER_DUTIES
 
-        duties = {
-            evaluating.look: evaluating.EVERY,
-            heartbeat.ping: timedelta(seconds=settings.HEARTBEAT_URL_SECONDS),
-        }
-        known = {call for call, _ in scheduler.FURTHER_DUTIES}
-        scheduler.FURTHER_DUTIES.extend((call, every) for call, every in duties.items() if call not in known)
-        if scheduler_watch.errand not in broker.ERRANDS:
-            broker.ERRANDS.append(scheduler_watch.errand)
+        add(
+            FURTHER_DUTIES,
+            (evaluating.look, evaluating.EVERY),
+            (heartbeat.ping, timedelta(seconds=settings.HEARTBEAT_URL_SECONDS)),
+            (notification_config.follow, timedelta(seconds=2)),
+            (courier.stand_in, timedelta(seconds=5)),
+        )
+        add(ERRANDS, scheduler_watch.errand, courier.look)
+
+
+def add(to: list[Any], *what: Any) -> None:
+    to.extend(each for each in what if each not in to)
