@@ -33,6 +33,7 @@ VIEWS = (
     View("detail", "Overview"),
     View("grid", "Grid"),
     View("graph", "Graph"),
+    View("calendar", "Calendar"),
     View("durations", "Durations"),
     View("triggers", "Triggers"),
     View("versions", "Versions"),

@@ -2,6 +2,7 @@ from django.urls import path
 
 from orchestrator_site import pipeline_pages
 from orchestrator_site.pipeline_views import (
+    calendar_page,
     code_page,
     durations_page,
     graph_page,
@@ -19,6 +20,7 @@ urlpatterns = [
     path("<str:uuid>/run/", overview_page.start, name="start"),
     path("<str:uuid>/grid/", grid_page.grid, name="grid"),
     path("<str:uuid>/graph/", graph_page.graph, name="graph"),
+    path("<str:uuid>/calendar/", calendar_page.calendar, name="calendar"),
     path("<str:uuid>/durations/", durations_page.durations, name="durations"),
     path("<str:uuid>/triggers/", triggers_page.triggers, name="triggers"),
     path("<str:uuid>/versions/", versions_page.versions, name="versions"),
