@@ -37,19 +37,6 @@ def test_every_month_is_named_above_its_first_day() -> None:
 
     months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
     assert " ".join(label.text for label in drawn.labels[:12]) == months
-        "Jan",
-        "Feb",
-        "Mar",
-        "Apr",
-        "May",
-        "Jun",
-        "Jul",
-        "Aug",
-        "Sep",
-        "Oct",
-        "Nov",
-        "Dec",
-    ]
 
 
 @pytest.mark.parametrize(
