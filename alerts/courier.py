@@ -19,6 +19,7 @@ from django.db.models import F, Q, QuerySet
 
 from alerts import addresses, notification_config
 from alerts.models import Channel, ChannelKind, Delivery, Severity
+from alerts.models.telling import TEST
 from alerts.sending import apprise_urls, webhooks
 from alerts.sending.outcomes import Outcome
 from pipelines.refusal import Refusal
@@ -33,7 +34,6 @@ LEASE = timedelta(minutes=2)  # longer than any try takes
 PAUSES = [timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 1800, 3600, 7200, 14_400)]  # the last again
 JITTER = 0.2
 GIVE_UP_AFTER, LEAST_TRIES = timedelta(days=3), 3
-TEST = "test"
 NOT_SENT = Q(sent_at=None, given_up_at=None)
 Lane = tuple[int | None, str, str]  # whatever is wrong with one message of a lane is wrong with all of them
 chance = random.SystemRandom()

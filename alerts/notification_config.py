@@ -4,19 +4,21 @@ What it asks for is known from the run's version; addresses, passwords and templ
 message is sent, so that they are stored nowhere.
 """
 
+import logging
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db import InterfaceError, OperationalError
 
 from alerts.messages import url_of_run
-from alerts.models import Bookmark, Delivery
+from alerts.models import Delivery
 from alerts.sending import services
 from alerts.sending.outcomes import Outcome
+from alerts.watching.event_cursor import AT_ONCE, EventCursor, Line
 from pipelines import project, secrets
 from pipelines.files import FileFault
 from pipelines.models import PipelineVersion
@@ -28,9 +30,9 @@ from runs.models import BlockRun, Event, PipelineRun
 from runs.states import BlockStatus, RunStatus
 from schedules.models import PipelineSchedule
 
+logger = logging.getLogger(__name__)
 BOOKMARK = "notification_config"
-SEEN_LATE = timedelta(minutes=1)  # an event may be committed this much after its time
-AT_ONCE = 1000
+SOON = timedelta(milliseconds=200)
 STACKTRACE_LINES = 50
 # Kinds of events → what `alert_on` calls them, and whose words of `message_templates` are used.
 ENDS = {
@@ -62,44 +64,32 @@ WORDS = {
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-class Reader:
-    """Follows the events of runs. The bookmark stays a minute behind, for what is committed late."""
+CURSOR = EventCursor(BOOKMARK)
 
-    def __init__(self) -> None:
-        self.seen: set[int] = set()  # events beyond the bookmark that were handled
 
-    def follow(self, moment: datetime) -> None:
-        """Write messages for what has happened since the last look; a first look begins with what comes next."""
-        mark = Bookmark.objects.filter(name=BOOKMARK).first()
-        if mark is None:
-            newest = Event.objects.order_by("-id").values_list("id", flat=True).first()
-            Bookmark.objects.get_or_create(name=BOOKMARK, defaults={"position": newest or 0, "at": moment})
-            return
-        found = list(ends_since(mark.position).exclude(pk__in=self.seen)[:AT_ONCE])
-        for event in found:
+def follow(moment: datetime) -> datetime | None:
+    """Duty of the scheduler's loop: write what notification_configs ask for; return when to come for the rest.
+
+    The first time ever nothing is told: it begins with what comes next.
+    """
+    lines = CURSOR.news(moment)
+    for event in ends_among(lines):
+        try:
             write_for_event(event, moment)
-            self.seen.add(event.pk)
-        if len(found) < AT_ONCE:
-            self.move(mark, moment)
-
-    def move(self, mark: Bookmark, moment: datetime) -> None:
-        settled = Event.objects.filter(pk__gt=mark.position, happened_at__lt=moment - SEEN_LATE).order_by("-id")
-        position = settled.values_list("id", flat=True).first()
-        if position is not None:
-            Bookmark.objects.filter(pk=mark.pk, position__lt=position).update(position=position, at=moment)
-            self.seen = {each for each in self.seen if each > position}
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # one of many: it is named, and left out
+            logger.exception("nothing could be told about %s", event)
+    if lines:
+        CURSOR.save(moment)
+    return moment + SOON if len(lines) >= AT_ONCE else None
 
 
-READER = Reader()
-
-
-def follow(moment: datetime) -> None:
-    """Duty of the scheduler's loop: have told what notification_configs ask for."""
-    READER.follow(moment)
-
-
-def ends_since(position: int) -> QuerySet[Event]:
-    found = Event.objects.filter(pk__gt=position, kind__in=ENDS, block_run=None).order_by("id")
+def ends_among(lines: Sequence[Line]) -> Iterable[Event]:
+    ids = [line.id for line in lines if line.kind in ENDS]
+    if not ids:
+        return []
+    found = Event.objects.filter(pk__in=ids, block_run=None).order_by("id")
     return found.select_related("pipeline_run__pipeline", "pipeline_run__version").only(
         "kind", "message", "pipeline_run", *(f"pipeline_run__{name}" for name in OF_RUN)
     )

@@ -4,9 +4,9 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from alerts.courier import TEST
 from alerts.messages import TITLE
 from alerts.models import Channel, Delivery
+from alerts.models.telling import TEST
 from pipelines.refusal import Refusal
 from runs import events
 

@@ -30,6 +30,9 @@ class Channel(models.Model):
         return self.name
 
 
+TEST = "test"  # the `event_type` of a message that only tries a channel
+
+
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def due(self, moment: datetime) -> Self:
         """To be sent now, and held by nobody; the oldest first."""

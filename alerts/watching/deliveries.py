@@ -1,10 +1,14 @@
-"""Messages that could not be delivered: given up, or tried three times; well again when one of the same way arrives."""
+"""Messages that could not be delivered: given up, or tried three times; well again when one of the same way arrives.
+
+A test of a channel is told to whoever asked for it, and to nobody else.
+"""
 
 from datetime import datetime, timedelta
 
 from django.db.models import Q
 
 from alerts.models import Channel, Delivery, Kind
+from alerts.models.telling import TEST
 from alerts.watching.look import Look, about_all
 
 TRIES = 3
@@ -26,8 +30,9 @@ class Deliveries:
         if self.looked_at is not None:
             since = max(since, self.looked_at - LATEST)
         trying = Q(sent_at=None, given_up_at=None, tries__gte=TRIES)
-        rows = [*Delivery.objects.filter(given_up_at__gte=since).order_by("given_up_at")[:AT_ONCE]]
-        rows += Delivery.objects.filter(trying).order_by("next_try_at")[:AT_ONCE]
+        told = Delivery.objects.exclude(event_type=TEST)
+        rows = [*told.filter(given_up_at__gte=since).order_by("given_up_at")[:AT_ONCE]]
+        rows += told.filter(trying).order_by("next_try_at")[:AT_ONCE]
         for row in rows:
             say_failed(look, row)
         self.looked_at = rows[AT_ONCE - 1].given_up_at if len(rows) >= AT_ONCE else look.moment

@@ -1,7 +1,7 @@
 """Mage's notification_config as it stands: who is told of which end of a run, in which words."""
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from django.test import override_settings
 
 from alerts import courier, notification_config
 from alerts.models import Bookmark, Delivery
-from alerts.notification_config import Reader, write_for_event
+from alerts.notification_config import write_for_event
+from alerts.watching.event_cursor import EventCursor
 from pipelines import secrets
 from pipelines.notifications import asked_for
 from runs.models import Event, PipelineRun
@@ -19,6 +20,7 @@ from schedules.scheduler import FURTHER_DUTIES
 from tests.alerts.receivers import Mailbox, Receiver
 from tests.factories import NOON, make_pipeline, make_run, make_schedule
 
+Follow = Callable[[datetime], datetime | None]
 BOTH = {"slack_config": {"webhook_url": "https://a"}, "teams_config": {"webhook_url": ["https://a", "https://b"]}}
 ALL = ["trigger_failure", "trigger_success", "trigger_passed_sla"]
 TRACEBACK = "\n".join(f"line {number}" for number in range(80))
@@ -129,69 +131,76 @@ def test_the_message_knows_what_the_placeholders_stand_for(root: Path, db: None)
 # --- following ------------------------------------------------------------------------------------------------------
 
 
-def test_events_of_before_the_first_look_are_not_told(db: None) -> None:
-    reader, run = Reader(), make_run_of(BOTH)
+@pytest.fixture
+def follow(db: None, monkeypatch: pytest.MonkeyPatch) -> Follow:
+    """The duty, as of a process that has just begun and looked once."""
+    monkeypatch.setattr(notification_config, "CURSOR", EventCursor("notification_config"))
+    notification_config.follow(NOON)
+    return notification_config.follow
+
+
+def test_events_of_before_the_first_look_are_not_told(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notification_config, "CURSOR", EventCursor("notification_config"))
+    run = make_run_of(BOTH)
     happened(run)
 
-    reader.follow(NOON)
-    reader.follow(NOON)
+    notification_config.follow(NOON)
+    notification_config.follow(NOON)
     assert Delivery.objects.count() == 0
     happened(run)
-    reader.follow(NOON)
+    notification_config.follow(NOON)
 
     assert Delivery.objects.count() == 3
 
 
-def test_an_event_that_is_committed_after_a_later_one_is_told(db: None) -> None:
-    reader, run = Reader(), make_run_of(BOTH)
-    reader.follow(NOON)
-    late, early = happened(run), happened(run)
-    Event.objects.filter(pk=late.pk).delete()
-
-    reader.follow(NOON)
-    late.save(force_insert=True)
-    reader.follow(NOON + timedelta(seconds=2))
-
-    assert Delivery.objects.count() == 6
-    assert early.pk > late.pk
-
-
-def test_what_was_told_is_not_looked_at_again(db: None, django_assert_num_queries: Any) -> None:
-    reader, run = Reader(), make_run_of(BOTH)
-    reader.follow(NOON)
-    event = happened(run)
-    reader.follow(NOON)
-
-    reader.follow(NOON + timedelta(minutes=2))
+def test_what_was_told_is_not_looked_at_again(follow: Follow, django_assert_num_queries: Any) -> None:
+    event = happened(make_run_of(BOTH))
+    follow(NOON)
 
     assert Bookmark.objects.get(name="notification_config").position == event.pk
-    assert reader.seen == set()
-    with django_assert_num_queries(3):
-        reader.follow(NOON + timedelta(minutes=3))
+    with django_assert_num_queries(2):
+        assert follow(NOON + timedelta(minutes=3)) is None
 
 
-def test_another_scheduler_tells_nothing_twice(db: None) -> None:
-    one, other, run = Reader(), Reader(), make_run_of(BOTH)
-    one.follow(NOON)
-    happened(run)
+def test_another_scheduler_tells_nothing_twice(follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened(make_run_of(BOTH))
+    follow(NOON)
+    Bookmark.objects.update(position=0)
+    monkeypatch.setattr(notification_config, "CURSOR", EventCursor("notification_config"))
 
-    for reader in (one, other):
-        reader.follow(NOON)
+    follow(NOON)
 
     assert Delivery.objects.count() == 3
 
 
-def test_many_ends_at_once_are_told_in_turns(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_event_that_cannot_be_told_does_not_stop_the_others(
+    follow: Follow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = make_run_of(BOTH)
+    first, _ = happened(run), happened(run)
+    tell = write_for_event
+
+    def stumble(event: Event, moment: Any) -> int:
+        return tell(event, moment) if event.pk != first.pk else 1 // 0
+
+    monkeypatch.setattr(notification_config, "write_for_event", stumble)
+    follow(NOON)
+
+    assert Delivery.objects.count() == 3
+    assert f"nothing could be told about failed of run {run.pk}" in caplog.text
+
+
+def test_many_ends_at_once_are_told_in_turns(follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notification_config, "AT_ONCE", 2)
-    reader, run = Reader(), make_run_of(BOTH)
-    reader.follow(NOON)
+    monkeypatch.setattr(EventCursor.news, "__defaults__", (2,))
+    run = make_run_of(BOTH)
     for _ in range(5):
         happened(run)
 
-    for _ in range(3):
-        reader.follow(NOON + timedelta(minutes=5))
+    wanted = [follow(NOON) for _ in range(3)]
 
     assert Delivery.objects.count() == 15
+    assert [at is not None for at in wanted] == [True, True, False]
 
 
 def test_the_scheduler_has_been_told_of_it_once() -> None:
