@@ -286,6 +286,7 @@ class OutputSerializer(StrictSerializer):
     rows = serializers.IntegerField(allow_null=True, read_only=True)
     bytes = serializers.IntegerField(read_only=True)
     preview = JSONObject(read_only=True, allow_null=True)
+    formats = serializers.ListField(child=serializers.CharField(), read_only=True)
 
 
 class OutputsSerializer(StrictSerializer):

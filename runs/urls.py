@@ -3,6 +3,7 @@ from django.urls import path, re_path
 from runs import views
 from runs.bulk import pages as bulk_pages
 from runs.comparing import pages as compare_pages
+from runs.outputs import pages as output_pages
 from runs.retrying import retry_pages
 from runs.searching import log_pages
 
@@ -23,5 +24,10 @@ urlpatterns = [
         r"^(?P<run_id>\d+)/blocks/(?P<block_run_id>\d+)/log/(?P<attempt>\d+)\.(?P<kind>log|jsonl)$",
         log_pages.file,
         name="log_file",
+    ),
+    re_path(
+        r"^(?P<run_id>[0-9]{1,18})/blocks/(?P<block_run_id>[0-9]{1,18})/outputs/(?P<name>[A-Za-z0-9_]{1,64})\.(?P<form>[a-z]{1,10})$",
+        output_pages.output,
+        name="output",
     ),
 ]

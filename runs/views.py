@@ -19,6 +19,7 @@ from runs.forms import RunFilter
 from runs.history import all_attempts
 from runs.in_time import in_time, shown_events
 from runs.models import BlockRun, PipelineRun, Role
+from runs.outputs.downloads import shown_outputs
 from runs.reasons.why import why
 from runs.shown_members import Members
 from runs.states import BlockStatus, RunStatus
@@ -80,6 +81,7 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "attempts": all_attempts(chosen, run.attempt)[::-1] if chosen and chosen.attempt > 1 else [],
         **told,
         **in_time(run, block_runs, now, counts=members.counts, totals=told["totals"], events=events),
+        "outputs": shown_outputs(chosen),
         "can_cancel": not run.is_finished,
         "can_retry": run.is_finished,
         "retried": [row.block_uuid for row in block_runs[:MOST_BLOCKS]],

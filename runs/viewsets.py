@@ -30,6 +30,8 @@ from runs.callback_actions import CallbackActions
 from runs.comparing import compare_resource
 from runs.comparing.compare_resource import CompareActions
 from runs.models import BlockRun, Origin, PipelineRun, Role
+from runs.outputs import output_actions
+from runs.outputs.output_actions import OutputActions
 from runs.reasons.why import why
 from runs.reasons.why_serializers import ExplanationSerializer
 from runs.repeats import start_once
@@ -41,7 +43,6 @@ from runs.serializers import (
     BlockRunDetailSerializer,
     BlockRunSerializer,
     CancelSerializer,
-    OutputsSerializer,
     PipelineRunDetailSerializer,
     PipelineRunSerializer,
     RunLogSerializer,
@@ -162,7 +163,7 @@ class PipelineRunViewSet(mixins.RetrieveModelMixin, RetryActions, BulkActions, C
 
 
 @extend_schema(tags=["block_runs"])
-class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockActions, CallbackActions):
+class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockActions, CallbackActions, OutputActions):
     queryset = BlockRun.objects.all()
     filters = {
         "id": number("id"),
@@ -178,7 +179,7 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockAct
     }
     search_fields = ("block_uuid", "name", "reason")
     orders = ("id", "position")
-    action_parameters = {"logs": ("offset", "limit", "attempt", "as")}
+    action_parameters = {"logs": ("offset", "limit", "attempt", "as"), **output_actions.PARAMETERS}
     scopes = {"mark": "run", "cancel": "run"}
 
     def get_queryset(self) -> QuerySet[Any]:
@@ -218,15 +219,8 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockAct
             }
         )
 
-    @extend_schema(responses=OutputsSerializer, filters=False)
-    @action(detail=True, methods=["get"], pagination_class=None)
-    def outputs(self, request: Request, pk: str) -> Response:
-        """What the block returned: type, size and a preview of each output."""
-        outputs = self.get_object().output
-        return Response(OutputsSerializer({"results": outputs}).data)
-
     def get_renderers(self) -> list[BaseRenderer]:
-        return log_renderers(self)
+        return log_renderers(self) if self.action == "logs" else super().get_renderers()
 
 
 class PlainText(BaseRenderer):
