@@ -148,6 +148,9 @@ FINDERS: dict[str, Any] = {
     "uuid": lambda _: {"": "load_001", "busiest": "load_000", "wide": "wide"},
     "pipeline_uuid": lambda _: {"": "load_001", "busiest": "load_000"},
     "run_id": Places.run_keys,
+    "other_id": lambda places: {
+        "": PipelineRun.objects.filter(pipeline__uuid="load_001").exclude(pk=places.runs[""].pk).latest("id").pk
+    },
     "schedule_id": Places.schedule_keys,
     "block_run_id": lambda places: newest(BlockRun, pipeline_run=places.runs[""]),
     "occurrence_id": lambda _: newest(Occurrence, schedule=2),
@@ -163,6 +166,9 @@ FINDERS: dict[str, Any] = {
     "verb": lambda _: {"": "pause"},
     "app_label": lambda _: {"": "runs"},
 }
+
+
+BOUND = {"occurrence_id", "block_run_id", "other_id"}  # they belong to what stands before them
 
 
 def routes(patterns: Sequence[Any] | None = None, before: str = "") -> Iterator[tuple[str, Sequence[str]]]:
@@ -200,7 +206,7 @@ def fillings(places: Places, route: str, names: Sequence[str]) -> Iterator[tuple
         return
     usual = {name: found[""] for name, found in options.items()}
     yield "", usual
-    if "occurrence_id" in usual or "block_run_id" in usual:  # they belong to what stands before them
+    if BOUND & set(usual):
         return
     for name, found in options.items():
         yield from ((word, usual | {name: value}) for word, value in found.items() if word)

@@ -174,6 +174,11 @@ class PipelineRun(models.Model):
                 name="run_with_outputs",
                 condition=ENDED & Q(outputs_removed_at__isnull=True),
             ),
+            # retention page, API: those that are kept
+            models.Index(fields=["id"], name="run_kept", condition=Q(is_kept=True)),
+            # API: lists in order of time
+            models.Index(fields=["created_at", "id"], name="run_by_creation"),
+            models.Index(fields=["execution_date", "id"], name="run_by_execution_date"),
         ]
 
     def __str__(self) -> str:

@@ -122,6 +122,8 @@ class Occurrence(models.Model):
             models.Index(
                 fields=["backfill", "decision"], name="occurrence_of_backfill", condition=Q(backfill__isnull=False)
             ),
+            # API: the ledger of everything in order of time
+            models.Index(fields=["scheduled_for", "id"], name="occurrence_by_moment"),
         ]
 
     def __str__(self) -> str:
