@@ -11,8 +11,9 @@ class AlertsConfig(AppConfig):
         """Have the scheduler's loop and the workers do what is ours, once each."""
         from django.conf import settings
 
-        from alerts import courier, evaluating, heartbeat, notification_config, scheduler_watch
+        from alerts import courier, evaluating, heartbeat, notification_config, scheduler_watch, unalerted
         from runs.broker import ERRANDS
+        from schedules.reasons.invariants import FURTHER
         from schedules.scheduler import FURTHER_DUTIES
 
         add(
@@ -23,6 +24,7 @@ class AlertsConfig(AppConfig):
             (courier.stand_in, timedelta(seconds=5)),
         )
         add(ERRANDS, scheduler_watch.errand, courier.look)
+        add(FURTHER, unalerted.find)
 
 
 def add(to: list[Any], *what: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Max, Min, Q
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -21,6 +21,7 @@ from pipelines.refusal import Refusal
 from pipelines.serializers import StrictSerializer
 from runs import tables
 from runs.models import BlockRun, Worker, WorkerKind
+from runs.reasons.presence import OLD_LOOP, ago
 from runs.states import BlockStatus
 from schedules.reasons import invariants
 
@@ -35,20 +36,33 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @login_not_required
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the database answers and has all tables; else 503 with what is missing."""
-    checks = readiness()
-    is_ready = all(said == "ok" for said in checks.values())
+    """200 when the database answers and has all tables, and time is kept; else 503 with what is missing."""
+    checks = readiness(timezone.now())
+    is_ready = all(said in READY for said in checks.values())
     return JsonResponse({"status": "ok" if is_ready else "not ready", **checks}, status=200 if is_ready else 503)
 
 
-def readiness() -> dict[str, str]:
+READY = ("ok", "none yet")
+
+
+def readiness(moment: datetime) -> dict[str, str]:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         is_migrated = migrations_are_applied()
+        scheduler = loop_of_schedulers(moment) if is_migrated else "unknown"
     except (DatabaseError, Refusal):
-        return {"database": "does not answer", "migrations": "unknown"}
-    return {"database": "ok", "migrations": "ok" if is_migrated else "not applied: run manage.py migrate"}
+        return {"database": "does not answer", "migrations": "unknown", "scheduler": "unknown"}
+    migrations = "ok" if is_migrated else "not applied: run manage.py migrate"
+    return {"database": "ok", "migrations": migrations, "scheduler": scheduler}
+
+
+def loop_of_schedulers(moment: datetime) -> str:
+    """Say whether a scheduler comes round its loop. Before there was ever one, pages are served all the same."""
+    last = Worker.objects.filter(kind=WorkerKind.SCHEDULER).aggregate(last=Max("last_loop_at"))["last"]
+    if last is None:
+        return "none yet"
+    return "ok" if moment - last <= OLD_LOOP else f"late: the last loop was completed {ago(moment - last)} ago"
 
 
 found_migrated = False  # once this process has seen it, nobody undoes it under a running server

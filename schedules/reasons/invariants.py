@@ -5,7 +5,7 @@ exists. The scheduler asks every half minute.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +29,10 @@ LATELY = timedelta(minutes=10)  # runs that ended and starts that were made sinc
 MOST = 20  # of a kind
 LOOKED_AT = 200  # candidates of a kind that have to be looked at one by one
 GOING_ON = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
+
+
+# Of what is above, which this does not know: what must never be there.
+FURTHER: list[Callable[[datetime], "list[Finding]"]] = []
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def find(moment: datetime) -> list[Finding]:
         *started_without_run(moment),
         *over_limit(moment),
     ]
-    return found
+    return found + [finding for look in FURTHER for finding in look(moment)]
 
 
 # --- schedules ------------------------------------------------------------------------------------------------------

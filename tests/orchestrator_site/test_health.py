@@ -41,7 +41,20 @@ def test_readyz_says_that_database_and_tables_are_there(client: Client) -> None:
     answer = client.get("/readyz")
 
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "database": "ok", "migrations": "ok"}
+    assert answer.json() == {"status": "ok", "database": "ok", "migrations": "ok", "scheduler": "none yet"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("age", "status"), [(29, 200), (40, 503)])
+def test_readyz_fails_when_the_loop_of_all_schedulers_is_late(client: Client, age: int, status: int) -> None:
+    for more in (0, 3600):
+        loop = timezone.now() - timedelta(seconds=age + more)
+        make_worker(WorkerKind.SCHEDULER, pid=more + 1, last_loop_at=loop)
+
+    answer = client.get("/readyz")
+
+    assert answer.status_code == status
+    assert answer.json()["scheduler"] == ("ok" if status == 200 else "late: the last loop was completed 40 s ago")
 
 
 @pytest.mark.django_db
@@ -65,7 +78,8 @@ def test_readyz_says_that_the_database_is_silent_and_no_more(client: Client) -> 
         answer = client.get("/readyz")
 
     assert answer.status_code == 503
-    assert answer.json() == {"status": "not ready", "database": "does not answer", "migrations": "unknown"}
+    silent = {"database": "does not answer", "migrations": "unknown", "scheduler": "unknown"}
+    assert answer.json() == {"status": "not ready", **silent}
 
 
 @pytest.mark.django_db
