@@ -4,8 +4,11 @@ import base64
 import hashlib
 import hmac
 import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import override_settings
 
 from alerts.models import Delivery
@@ -85,3 +88,18 @@ def test_what_has_no_incident_is_about_its_run_or_itself(fields: dict[str, int],
 
 def test_without_a_key_nothing_is_claimed_to_be_signed(delivery: Delivery, server: Receiver) -> None:
     assert "webhook-signature" not in send(delivery, server).headers
+
+
+def test_the_receiver_in_the_documentation_tells_genuine_messages(delivery: Delivery, server: Receiver) -> None:
+    page = (settings.BASE_DIR / "docs/channels.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)
+    now = datetime.now(UTC)
+
+    webhooks.send(delivery, server.url, [OTHER_KEY, KEY], now, allow_private=True)
+    webhooks.send(delivery, server.url, [KEY], now - timedelta(minutes=6), allow_private=True)
+
+    fresh, old = server.got
+    assert names["is_genuine"](KEY, fresh.headers, fresh.body)
+    assert not names["is_genuine"](KEY, fresh.headers, fresh.body + b" ")
+    assert not names["is_genuine"](KEY, old.headers, old.body)
