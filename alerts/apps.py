@@ -11,7 +11,7 @@ class AlertsConfig(AppConfig):
         """Have the scheduler's loop and the workers do what is ours, once each."""
         from django.conf import settings
 
-        from alerts import courier, evaluating, heartbeat, notification_config, scheduler_watch, unalerted
+        from alerts import courier, evaluating, forgetting, heartbeat, notification_config, scheduler_watch, unalerted
         from runs.broker import ERRANDS
         from schedules.reasons.invariants import FURTHER
         from schedules.scheduler import FURTHER_DUTIES
@@ -22,6 +22,7 @@ class AlertsConfig(AppConfig):
             (heartbeat.ping, timedelta(seconds=settings.HEARTBEAT_URL_SECONDS)),
             (notification_config.follow, timedelta(seconds=2)),
             (courier.stand_in, timedelta(seconds=5)),
+            (forgetting.forget, timedelta(hours=1)),
         )
         add(ERRANDS, scheduler_watch.errand, courier.look)
         add(FURTHER, unalerted.find)
