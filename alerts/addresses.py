@@ -65,7 +65,11 @@ def check_webhook(url: str) -> None:
     if parts.username is not None:
         hint = "Receivers can tell our messages by their signature."
         raise Refusal("The address may not hold a user and a password.", field="address", hint=hint)
-    if not settings.ALERTS_ALLOW_PRIVATE_ADDRESSES and is_private(host):
+    if settings.ALERTS_ALLOW_PRIVATE_ADDRESSES:
+        return
+    if parts.port is not None and parts.port not in guard.WEB_PORTS:
+        raise Refusal(f"Port {parts.port} is none of a web server's.", field="address", hint=guard.PORTS_HINT)
+    if is_private(host):
         raise Refusal(f"{host[:80]} is not an address of the internet.", field="address", hint=guard.HINT)
 
 

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 SECONDS = 10.0  # a receiver may take
+WEB_PORTS = frozenset({80, 443, 8080, 8443})  # of the internet; a private network that is allowed may use any
 HINT = "Set ALERTS_ALLOW_PRIVATE_ADDRESSES=true if messages may go there."
 RESERVED = ipaddress.ip_network("192.0.0.0/24")  # for protocols; Python calls parts of it global
+PORTS_HINT = f"Use one of {', '.join(map(str, sorted(WEB_PORTS)))}."
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 watched = threading.local()
 
@@ -39,6 +41,8 @@ def refuse_private(address: str) -> None:
 
 def connect(host: str, port: int, *, allow_private: bool, seconds: float = SECONDS) -> socket.socket:
     """Connect to the first address of the host that answers. The address that was looked at is the one used."""
+    if not allow_private and port not in WEB_PORTS:
+        raise PrivateAddress(f"Port {port} is none of a web server's. {PORTS_HINT}")
     error: OSError = OSError(f"{host} has no address")
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if not allow_private:

@@ -122,6 +122,7 @@ def outcome_of(answer: Answer, host: str, moment: datetime) -> Outcome:
     if is_good(answer.status):
         return SENT
     text = " ".join(answer.text.split())[:SHOWN]
+    text = "" if text.startswith("<") else text  # a page, of which the beginning says nothing
     error = f"{host} answered {answer.status} {answer.reason}".strip() + (f": {text}" if text else ".")
     if 300 <= answer.status < 400:
         return Outcome(error=f"{host} answered {answer.status}, a redirect: those are not followed.")

@@ -123,6 +123,12 @@ def test_a_private_address_is_refused_when_it_is_entered(host: str) -> None:
 
 
 @override_settings(ALERTS_ALLOW_PRIVATE_ADDRESSES=False)
+def test_a_port_of_no_web_server_is_refused_when_it_is_entered() -> None:
+    with pytest.raises(Refusal, match="Port 22"):
+        webhook("https://hooks.example.org:22/")
+
+
+@override_settings(ALERTS_ALLOW_PRIVATE_ADDRESSES=False)
 def test_a_public_address_is_accepted() -> None:
     assert webhook("https://93.184.215.14/hook").shown_address == "https://93.184.215.14/…"
 

@@ -64,6 +64,12 @@ def test_an_answer_that_says_no_is_told_with_what_it_says(server: Receiver) -> N
     assert len(error) < 300
 
 
+def test_a_page_that_says_no_is_not_shown(server: Receiver) -> None:
+    server.answer(404, body=b"<!doctype html><title>Lost</title>")
+
+    assert post(server.url).error == "127.0.0.1 answered 404 Not Found."
+
+
 def test_a_redirect_is_not_followed(server: Receiver) -> None:
     server.answer(302, Location=f"{server.url}/elsewhere")
 
@@ -214,7 +220,10 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "2130706433", "0x7f000001", "017700000001", "127.1", "[::1]", "[::ffff:7f00:1]"]
 )
-def test_a_private_server_hears_nothing_however_it_is_written(server: Receiver, host: str) -> None:
+def test_a_private_server_hears_nothing_however_it_is_written(
+    server: Receiver, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "WEB_PORTS", {server.port})
     outcome = post(f"http://{host}:{server.port}/", allow_private=False)
 
     assert outcome.is_final or "no address" in outcome.error
@@ -230,9 +239,17 @@ def test_a_name_that_means_another_address_the_second_time_is_caught(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    monkeypatch.setattr(guard, "WEB_PORTS", {server.port})
     assert guard.is_public(str(rebinding("x", 1)[0][4][0]))  # type: ignore[index]
 
     outcome = post(f"http://rebinding.example.org:{server.port}/", allow_private=False)
 
     assert "127.0.0.1 is not an address of the internet" in outcome.error
     assert server.got == []
+
+
+def test_only_ports_of_web_servers_are_reached_on_the_internet() -> None:
+    outcome = post("http://93.184.215.14:22/", allow_private=False)
+
+    assert outcome.is_final
+    assert "Port 22" in outcome.error
