@@ -28,6 +28,7 @@ from runs import tables
 from runs.models import BlockRun, Worker, WorkerKind
 from runs.recovery import REPEAT_BELL_AFTER
 from runs.states import BlockStatus
+from runs.storing import keeping, store
 from schedules import firing
 from schedules.policies import Settings
 from schedules.reasons import invariants
@@ -60,6 +61,7 @@ def everything(moment: datetime) -> Iterator[Finding]:
     yield versions()
     yield data_folder()
     yield from storage()
+    yield from logs_behind()
     yield from project()
     yield executor()
     yield libraries()
@@ -102,6 +104,16 @@ def storage() -> Iterator[Finding]:
         problem = problem_of_writing(url)
         detail = f"{url}: {problem or 'written, read and removed'}"
         yield Finding(name=name, ok=not problem, detail=detail, hint=f"Set {variable} to a place that can be written.")
+
+
+def logs_behind() -> Iterator[Finding]:
+    """Name the logs that are not in the store yet, if there is one."""
+    if store.store() is not None:
+        behind = keeping.backlog()
+        detail = f"{behind.waiting} on their way to {settings.LOGS_URL}"
+        detail += f": {behind.problem}" if behind.problem else ""
+        hint = "They stay on this machine, and are readable here, until the store takes them."
+        yield Finding(name="logs behind", ok=not behind.problem, detail=detail, hint=hint)
 
 
 def problem_of_writing(url: str) -> str:

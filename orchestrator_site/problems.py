@@ -18,6 +18,7 @@ from rest_framework.views import set_rollback
 from pipelines.parsers import MAX_BYTES
 from pipelines.refusal import Refusal
 from runs.states import IllegalMove
+from runs.storing.store import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ def answer(exception: Exception, context: dict[str, Any]) -> HttpResponse:
         return problem(413, "too_large", f"The body is larger than {MAX_BYTES:,} bytes.")
     if isinstance(exception, SuspiciousOperation | BadRequest):
         return problem(400, "bad_request", "The request cannot be read.")
+    if isinstance(exception, StoreError):
+        return problem(503, "log_store_away", f"The log cannot be read now: {exception}.")
     if isinstance(exception, IllegalMove):
         return problem(409, "conflict", f"{str(exception).capitalize()}.")
     return of_the_unforeseen(exception, context["request"])

@@ -98,6 +98,24 @@ def refuse_unknown_names() -> None:
             raise ImproperlyConfigured(f"{name} is not a setting; ORCHESTRATOR_DATA_DIR and ORCHESTRATOR_PROJECT are.")
 
 
+NO_STORES = ("memory", "http", "https", "data", "zip", "tar", "cached", "blockcache", "filecache", "simplecache")
+
+
+def logs_url() -> str:
+    """Return a folder of this machine, or the url of a store: what is written is then here until it is there."""
+    url = envstr("LOGS_URL", str(DATA_DIR / "logs")).removeprefix("file://")
+    scheme, separator, place = url.partition("://")
+    if url.startswith("/"):
+        return url
+    from fsspec.registry import known_implementations
+
+    if not separator or not place or scheme not in known_implementations or scheme in NO_STORES:
+        raise ImproperlyConfigured(
+            f"LOGS_URL={url[:80]!r} is no place for logs; use an absolute folder, or a store such as s3://bucket/logs."
+        )
+    return url
+
+
 refuse_unknown_names()
 DATA_DIR = data_dir()
 ENV = envstr("ENV", "dev", choices=("dev", "test", "staging", "prod"))
@@ -117,9 +135,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 # --- what is run, and where -----------------------------------------------------------------------------------------
 PROJECT_DIR = Path(envstr("ORCHESTRATOR_PROJECT", str(BASE_DIR / "demo_project"))).expanduser().resolve()
 WORKERS = int(envnumber("WORKERS", max(4, min(16, os.cpu_count() or 4)), low=1, high=256))
-LOGS_URL = envstr("LOGS_URL", str(DATA_DIR / "logs")).removeprefix("file://")
-if not LOGS_URL.startswith("/"):
-    raise ImproperlyConfigured(f"LOGS_URL={LOGS_URL[:80]!r} is not an absolute folder; other storage is not read yet.")
+LOGS_URL = logs_url()
 VARIABLES_URL = envstr("VARIABLES_URL", str(DATA_DIR / "variables"))
 SCHEDULER_POLL_SECONDS = envnumber("SCHEDULER_POLL_SECONDS", 5, low=0.1, high=60)
 BACKFILL_MOST_SLOTS = int(envnumber("BACKFILL_MOST_SLOTS", 10_000, low=1, high=100_000))

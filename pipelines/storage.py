@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.refusal import Refusal
 
-REMOTE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "memory")
+REMOTE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "memory", "local")
 
 
 def make_folder(url: str) -> None:

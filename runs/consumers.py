@@ -14,6 +14,7 @@ from runs import live, log_lines, logs
 from runs.models import BlockRun, PipelineRun
 
 UNAUTHENTICATED, NOT_FOUND, BAD_REQUEST = 4401, 4404, 4400
+PATIENCE_AT_END = 15  # looks for the rest of a log that another machine has still to put into the store
 LOOK_AGAIN = 1.0  # seconds: the floor when a hint was lost
 BYTES_AT_ONCE = 128 * 1024
 FAR_BEHIND = 1024 * 1024  # bytes: a page that is further behind goes on near the end; a program is sent all
@@ -93,6 +94,8 @@ class LogConsumer(SignedInConsumer):
 
     following: asyncio.Task[None] | None = None
     patience = FAR_AT_FIRST
+    patience_at_end = PATIENCE_AT_END
+    wants_latest = True
 
     async def groups_for(self) -> list[str] | None:
         self.block_run_id = self.scope["url_route"]["kwargs"]["block_run_id"]
@@ -123,30 +126,38 @@ class LogConsumer(SignedInConsumer):
 
     async def follow(self) -> None:
         """Send what there is, then what comes; a new attempt starts a new log, unless an older one was asked for."""
-        wants_latest = self.attempt in (0, self.first.attempt)
+        self.wants_latest = self.attempt in (0, self.first.attempt)
         while True:
             self.grew.clear()
             try:
-                block_run = await self.look()
-            except DatabaseError:  # away: goes on when it is back
+                if await self.go_on():
+                    return
+            except (DatabaseError, OSError):  # the database or the logs are away: goes on when they are back
                 await asyncio.sleep(LOOK_AGAIN)
                 continue
-            if block_run is None:
-                await self.close(NOT_FOUND)
-                return
-            is_over = block_run.is_finished or (not wants_latest and block_run.attempt != self.attempt)
-            if wants_latest and block_run.attempt != self.attempt:
-                if self.attempt:  # finish the old one first: it is closed
-                    await self.send_all(block_run)
-                    self.offset = 0
-                self.attempt = block_run.attempt
-                await self.send_json({"type": "attempt", "attempt": self.attempt})
-            await self.send_all(block_run)
-            if is_over:
-                await self.send_json({"type": "end", "status": block_run.status})
-                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.grew.wait(), LOOK_AGAIN)
+
+    async def go_on(self) -> bool:
+        """Send what there is by now; tell whether that was all there will be."""
+        block_run = await self.look()
+        if block_run is None:
+            await self.close(NOT_FOUND)
+            return True
+        is_over = block_run.is_finished or (not self.wants_latest and block_run.attempt != self.attempt)
+        if self.wants_latest and block_run.attempt != self.attempt:
+            if self.attempt:  # finish the old one first: it is closed
+                await self.send_all(block_run)
+                self.offset = 0
+            self.attempt = block_run.attempt
+            await self.send_json({"type": "attempt", "attempt": self.attempt})
+        if is_over and not await asyncio.to_thread(logs.is_settled, block_run, self.attempt):
+            self.patience_at_end -= 1
+            is_over = self.patience_at_end < 0
+        await self.send_all(block_run)
+        if is_over:
+            await self.send_json({"type": "end", "status": block_run.status})
+        return is_over
 
     async def send_all(self, block_run: BlockRun) -> None:
         """Send what there is by now."""

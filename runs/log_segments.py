@@ -48,12 +48,6 @@ def found(first: Path) -> list[Segment]:
     return sorted(later)
 
 
-def end_of(first: Path) -> int:
-    """Return the offset behind the last byte of the log, 0 if there is none."""
-    parts = found(first)
-    return parts[-1].end if parts else 0
-
-
 def folder_of(first: Path) -> Path:
     return first.with_suffix(".segments")
 
@@ -65,11 +59,15 @@ class Rotation:
     a disk that is full or gone; a new object then goes on where the files end.
     """
 
-    def __init__(self, first: Path, *, head: int, tail: int) -> None:
+    def __init__(self, first: Path, *, head: int, tail: int, begin: int = 0) -> None:
+        """`begin`: where the log goes on if none of its files is here, as what was written before is kept elsewhere."""
         self.first, self.head, self.tail = first, head, tail
         first.parent.mkdir(parents=True, exist_ok=True)
         parts = found(first)
-        last = parts[-1] if parts else Segment(0, first, 0)
+        last = parts[-1] if parts else Segment(begin, first, 0)
+        if not parts and begin:
+            folder_of(first).mkdir(exist_ok=True)
+            last = Segment(begin, folder_of(first) / f"{begin}.jsonl", 0)
         self.open(last.path, last.start)
         self.was_torn = self.size > self.start and last_byte(last.path) != b"\n"  # when the disk was full
         if self.was_torn:

@@ -2,7 +2,8 @@
 
 A line is {"t": ISO 8601 UTC, "s": "stdout" | "stderr" | "log" | "system", "l": level, "m": text}. Its offset is its
 first byte's place in the log, so a reader goes on exactly where it stopped. Of a log over its cap the beginning and
-the newest bytes are kept (`runs.log_segments`); a reader who comes to the gap is told what is missing.
+the newest bytes are kept (`runs.log_segments`); a reader who comes to the gap is told what is missing. Once closed it
+is compressed, and kept here or in a store (`runs.storing`): readers take it from wherever it is.
 """
 
 import contextlib
@@ -17,9 +18,13 @@ from typing import Any
 
 from django.conf import settings
 
-from runs.log_segments import Rotation, Segment, end_of, folder_of, found
+from pipelines import stored_folders
+from pipelines.refusal import Refusal
+from runs.log_segments import Rotation, folder_of, found
 from runs.masking import mask_text
 from runs.models import BlockRun
+from runs.storing import store
+from runs.storing.archives import Readable, joined
 
 logger = logging.getLogger(__name__)
 MAX_LINE = 64 * 1024
@@ -35,14 +40,24 @@ def path(run_id: int, block_run_id: int, attempt: int) -> Path:
 
 
 def folder(run_id: int) -> Path:
-    """Return the folder of the logs of a run."""
-    return Path(settings.LOGS_URL) / f"{run_id // 1000}" / f"{run_id}"
+    """Return the folder of the logs of a run on this machine."""
+    return store.root() / f"{run_id // 1000}" / f"{run_id}"
 
 
-def places(run_id: int, block_run_id: int, attempt: int) -> tuple[Path, Path]:
-    """Return where the log of an attempt is: its first file, and the folder of its newest bytes if it is long."""
+def places(run_id: int, block_run_id: int, attempt: int) -> list[str]:
+    """Return what to remove for the log of an attempt to be gone; without the first file nobody finds the others."""
     first = path(run_id, block_run_id, attempt)
-    return first, folder_of(first)
+    found = [str(folder_of(first)), str(store.archive_beside(first)), str(first)]
+    if there := store.store():
+        found += [f"{there.url}/{store.stem(first)}{ending}" for ending in (store.CHUNKS, store.ARCHIVE)]
+    return found
+
+
+def folders(run_id: int) -> list[str]:
+    """Return where the logs of a run are."""
+    here = folder(run_id)
+    there = store.store()
+    return [str(here), *([f"{there.url}/{here.relative_to(store.root())}"] if there else [])]
 
 
 @dataclass(frozen=True)
@@ -60,14 +75,14 @@ def read(block_run: BlockRun, attempt: int | None = None, *, offset: int = 0, li
     Each line has its offset as "o". An offset beyond the end gives nothing (more may come). Where the log goes on
     only further out, because what was between was left out, the first line says how much.
     """
-    first = path(block_run.pipeline_run_id, block_run.pk, attempt or block_run.attempt)
     for _ in range(TRIES):
         with contextlib.suppress(FileNotFoundError):
-            return read_from([part for part in found(first) if part.end > offset], offset, limit)
+            parts = parts_of(block_run, attempt or block_run.attempt)
+            return read_from([part for part in parts if part.end > offset], offset, limit)
     return Page([], offset, True)
 
 
-def read_from(parts: list[Segment], offset: int, limit: int) -> Page:
+def read_from(parts: list[Readable], offset: int, limit: int) -> Page:
     """Read the first of the parts, all of which end behind `offset`."""
     if not parts:
         return Page([], offset, True)
@@ -83,7 +98,7 @@ def read_from(parts: list[Segment], offset: int, limit: int) -> Page:
     return Page(lines, position, is_last and (position >= part.end or position == begin))
 
 
-def read_a_line(part: Segment, begin: int, limit: int) -> bytes:
+def read_a_line(part: Readable, begin: int, limit: int) -> bytes:
     """Return about `limit` bytes, with the end of at least one line among them."""
     data = part.read(begin, limit)
     if len(data) == limit and b"\n" not in data:
@@ -124,8 +139,16 @@ def lines_before(block_run: BlockRun, attempt: int, offset: int, count: int) -> 
     return at
 
 
-def parts_of(block_run: BlockRun, attempt: int) -> list[Segment]:
-    return found(path(block_run.pipeline_run_id, block_run.pk, attempt))
+def parts_of(block_run: BlockRun, attempt: int) -> list[Readable]:
+    """Return the stretches of a log in order, wherever they lie. Raises StoreError."""
+    return parts_at(path(block_run.pipeline_run_id, block_run.pk, attempt))
+
+
+def parts_at(first: Path) -> list[Readable]:
+    here: list[Readable] = [*found(first), *store.archived(first)]
+    if not any(part.start == 0 for part in here):
+        here += store.stored(first)
+    return joined(here)
 
 
 def parsed(data: bytes, offset: int) -> Iterator[dict[str, Any]]:
@@ -151,37 +174,67 @@ def amount(size: float) -> str:
 
 def size(block_run: BlockRun, attempt: int) -> int:
     """Return how long the log has become, with what was left out of it."""
-    return end_of(path(block_run.pipeline_run_id, block_run.pk, attempt))
+    parts = parts_of(block_run, attempt)
+    return parts[-1].end if parts else 0
+
+
+def exists(block_run: BlockRun, attempt: int) -> bool:
+    """Tell whether there is a log, be it an empty one."""
+    return attempt in attempts(block_run)
+
+
+def is_settled(block_run: BlockRun, attempt: int) -> bool:
+    """Tell whether of a log that is over all can be read here: it is not just being put into the store elsewhere."""
+    there = store.store()
+    first = path(block_run.pipeline_run_id, block_run.pk, attempt)
+    if there is None or found(first):
+        return True
+    folder, _, own = store.stem(first).rpartition("/")
+    return any(name == own + store.ARCHIVE for name, _ in there.names(folder))
 
 
 def attempts(block_run: BlockRun) -> list[int]:
     """Return the attempts that have a log, in order."""
-    folder = path(block_run.pipeline_run_id, block_run.pk, 1).parent
-    numbers = (name.name.split(".")[1] for name in folder.glob(f"{block_run.pk}.*.jsonl"))
-    return sorted(int(number) for number in numbers if number.isdigit())
+    here = folder(block_run.pipeline_run_id)
+    names = [found.name for found in here.glob(f"{block_run.pk}.*")]
+    if there := store.store():
+        names += [name for name, _ in there.names(str(here.relative_to(store.root())))]
+    numbers = set()
+    for name in names:
+        owner, number, *_ = [*name.split("."), ""]
+        if owner == str(block_run.pk) and number.isdigit():
+            numbers.add(int(number))
+    return sorted(numbers)
 
 
 def remove_before(block_run: BlockRun, attempt: int) -> None:
     """Remove the logs of the attempts before this one; what cannot be removed stays."""
-    for number in attempts(block_run):
-        if number < attempt:
-            first = path(block_run.pipeline_run_id, block_run.pk, number)
-            with contextlib.suppress(OSError):
-                for part in reversed(found(first)):  # the first file last: without it nobody would find the others
-                    part.path.unlink(missing_ok=True)
-                folder_of(first).rmdir()
+    with contextlib.suppress(OSError, Refusal):
+        for number in attempts(block_run):
+            if number < attempt:
+                for place in places(block_run.pipeline_run_id, block_run.pk, number):
+                    stored_folders.remove(place)
 
 
 class Writer:
     """Appends to the log of one attempt. A full disk or a cap costs lines, never the block's outcome.
 
-    `clock` gives the time of each line; `masked` is replaced in every text (the values of the block's secrets).
+    `clock` gives the time of each line; `masked` is replaced in every text (the values of the block's secrets);
+    `goes_on`: this attempt may have written before, here or elsewhere.
     """
 
-    def __init__(self, file_path: Path, clock: Callable[[], datetime], masked: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        file_path: Path,
+        clock: Callable[[], datetime],
+        masked: tuple[str, ...] = (),
+        *,
+        goes_on: bool = False,
+    ) -> None:
         self.path = file_path
         self.clock = clock
         self.masked = masked
+        self.goes_on = goes_on
         self.partial: dict[str, bytes] = {}
         self.size = 0
         self.trouble = ""  # why lines were lost, once some were
@@ -194,7 +247,9 @@ class Writer:
     def open(self) -> None:
         head = int(settings.LOG_CAP_BYTES * HEAD_SHARE)
         try:
-            self.rotation = Rotation(self.path, head=head, tail=settings.LOG_CAP_BYTES - head)
+            written = parts_at(self.path) if self.goes_on else ()
+            begin = written[-1].end if written else 0
+            self.rotation = Rotation(self.path, head=head, tail=settings.LOG_CAP_BYTES - head, begin=begin)
             self.size, self.is_dirty = self.rotation.size, self.rotation.was_torn
         except OSError as error:
             self.give_up(error)

@@ -23,6 +23,7 @@ from runs.outputs.downloads import shown_outputs
 from runs.reasons.why import why
 from runs.shown_members import Members
 from runs.states import BlockStatus, RunStatus
+from runs.storing.store import StoreError
 
 PAGE = 50
 MOST_BLOCKS = 500  # rows of the table of a run's blocks
@@ -174,6 +175,14 @@ def drawn_as(chosen: BlockRun | None) -> str:
 
 def log_of(block_run: BlockRun, wanted: str | None) -> dict[str, Any]:
     """Say which attempt's log to show and from which byte: a long one from near its end."""
+    try:
+        return where_to_begin(block_run, wanted)
+    except StoreError:
+        number = block_run.attempt
+        return {"attempt": number, "attempts": [number], "from": 0, "size": 0, "is_gone": False}
+
+
+def where_to_begin(block_run: BlockRun, wanted: str | None) -> dict[str, Any]:
     written = logs.attempts(block_run)
     latest = written[-1] if written and block_run.is_finished else block_run.attempt  # one marked by hand wrote none
     attempt = int(wanted) if wanted and wanted.isdecimal() and int(wanted) in written else latest

@@ -22,4 +22,4 @@ def log_is_gone(block_run: BlockRun, attempt: int) -> bool:
     """Tell whether an attempt that is over must have had a log and has none: it was removed."""
     has_ended = attempt < block_run.attempt or block_run.is_finished
     began = attempt < block_run.attempt or block_run.started_at is not None
-    return has_ended and began and not logs.path(block_run.pipeline_run_id, block_run.pk, attempt).exists()
+    return has_ended and began and not logs.exists(block_run, attempt)

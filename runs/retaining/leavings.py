@@ -74,11 +74,11 @@ def remove(leaving: Leaving) -> Result:
 def urls(leaving: Leaving) -> list[str]:
     """Return the files and folders to be removed."""
     if leaving.kind == "runs":
-        return [str(logs.folder(leaving.run_id)), jobs.output_folder(leaving.run_id)]
+        return [*logs.folders(leaving.run_id), jobs.output_folder(leaving.run_id)]
     attempts = (leaving.attempts or {}).items()
     if leaving.kind == "logs":
         logs_of = [logs.places(leaving.run_id, int(owner), number) for owner, last in attempts for number in upto(last)]
-        return [str(place) for first, rest in logs_of for place in (rest, first)]  # without the first nobody finds it
+        return [place for places in logs_of for place in places]
     folder = jobs.output_folder(leaving.run_id)
     return [f"{folder}/{name}/{number}" for name, last in attempts for number in upto(last)]
 

@@ -83,8 +83,9 @@ def taken(cuts: Sequence[Cut], moment: datetime) -> Any:
 
 def weigh(runs: Any, kind: str, count: int, until: float) -> dict[int, Held] | None:
     """Return what the runs have on this machine's disk, by pipeline; None for many, and for other storage."""
-    looks_at_outputs = kind in ("runs", "outputs")
-    if count > MOST_WEIGHED or (looks_at_outputs and not is_local(settings.VARIABLES_URL)):
+    urls = {"logs": [settings.LOGS_URL], "outputs": [settings.VARIABLES_URL]}
+    looked_at = urls.get(kind) or [*urls["logs"], *urls["outputs"]]
+    if count > MOST_WEIGHED or not all(map(is_local, looked_at)):
         return None
     found: dict[int, Held] = {}
     for run_id, pipeline_id in runs.values_list("pk", "pipeline"):

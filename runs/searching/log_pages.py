@@ -18,6 +18,7 @@ from runs.figures.figures import log_is_gone
 from runs.models import BlockRun
 from runs.searching.log_forms import LogForm
 from runs.searching.scanning import Found, Wanted, scan
+from runs.storing.store import StoreError
 
 LINES = 1000  # of a page
 BEFORE = 200  # lines above the one that was asked for
@@ -29,8 +30,15 @@ FIRST_ERROR = Wanted(level="ERROR")
 @require_GET
 def page(request: HttpRequest, run_id: int, block_run_id: int, attempt: int) -> HttpResponse:
     block_run = find(run_id, block_run_id, attempt)
+    try:
+        return shown(request, block_run, attempt)
+    except StoreError as error:
+        return render(request, "runs/log_away.html", {"b": block_run, "error": error}, status=503)
+
+
+def shown(request: HttpRequest, block_run: BlockRun, attempt: int) -> HttpResponse:
     form = LogForm(request.GET)
-    address = reverse("runs:log", args=[run_id, block_run_id, attempt])
+    address = reverse("runs:log", args=[block_run.pipeline_run_id, block_run.pk, attempt])
     here = place_of(form, block_run, attempt)
     if here is not None and form.asked("at") == "error":
         return redirect(f"{address}?at={here}#L{here}")

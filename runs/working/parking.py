@@ -25,6 +25,7 @@ from runs.logs import Writer
 from runs.masking import mask_outcome
 from runs.models import BlockRun
 from runs.states import BlockStatus
+from runs.storing import keeping
 from runs.working.attending import Attendant
 from runs.working.heartbeats import Health
 from runs.working.hosting import BlockHost, tell_of_lost_lines
@@ -189,6 +190,8 @@ class Parking:
         if outcome is not None and outcome.failure is not None:
             task.log.write("system", "ERROR", f"{outcome.failure.type}: {outcome.failure.message}")
         task.log.close()
+        if outcome is None or outcome.verdict is not Verdict.NOT_YET:  # a sensor's next look goes on in this log
+            keeping.ended(task.block_run, task.log.size)
         if task.log.trouble:
             persist(lambda: tell_of_lost_lines(task.block_run, task.log, self.clock()))
 

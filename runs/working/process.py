@@ -16,6 +16,7 @@ from runs import events, kinship, lifecycle, logs, recovery
 from runs.masking import mask_outcome, maskable
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
 from runs.restarts import is_stream
+from runs.storing import keeping
 from runs.working import jobs, workers
 from runs.working.hosting import BlockHost
 from runs.working.parking import Parking, Task
@@ -110,7 +111,9 @@ class WorkerProcess:
         except Refusal as refusal:
             return self.finish(block_run, refused(refusal), more=not self.stopping())
         secrets = maskable(work.job["secrets"])
-        log = logs.Writer(logs.path(run.pk, block_run.pk, block_run.attempt), self.clock, secrets)
+        place = logs.path(run.pk, block_run.pk, block_run.attempt)
+        log = logs.Writer(place, self.clock, secrets, goes_on=block_run.pokes > 0)
+        keeping.began(block_run)
         task = Task(block_run, log, secrets, stops_at_once=is_stream(block_run))
         host = BlockHost(block_run, worker, log, self.clock, self.draining, self.parking, self.ear)
         try:

@@ -28,6 +28,7 @@ from runs.models import BlockRun, Origin, PipelineRun, Role
 from runs.planning import RunSettings
 from runs.progress import Display, Moving, Plain, Silent, run_in_words, say_beside
 from runs.states import RunStatus
+from runs.storing import keeping
 from runs.working.crew import Crew
 
 EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.CANCELLED: 3}
@@ -93,6 +94,7 @@ class Command(RefusingCommand):
             with closing(self.display(as_json=options["json"])) as display:
                 follower = Follower(run, display, crew, clock=timezone.now, stops=lambda: stops.count, user=user_name())
                 block_runs = follower.follow()
+        keeping.finish()  # no server may be here to do it
         if options["json"]:
             self.write(json.dumps(as_dict(run, block_runs)))
         raise SystemExit(EXIT_CODES[RunStatus(run.status)])

@@ -54,7 +54,7 @@ def test_the_later_parts_of_a_long_log_go_too() -> None:
     pipeline = pipeline_with(logs={"age": 720})
     run = with_files(old_run(pipeline))
     old_run(pipeline, days_later(99))
-    _, rest = logs.places(run.pk, run.block_runs.get(block_uuid="load").pk, 1)
+    rest = Path(logs.places(run.pk, run.block_runs.get(block_uuid="load").pk, 1)[0])
     rest.mkdir()
     (rest / "1000.jsonl").write_text("{}\n")
 

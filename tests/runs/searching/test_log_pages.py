@@ -138,6 +138,21 @@ def test_a_log_that_is_gone_says_so(page: Client, block_run: BlockRun) -> None:
     assert "not there any more" in text_of(page.get(address(block_run)))
 
 
+def test_a_store_that_is_away_is_said_and_no_error(
+    page: Client, block_run: BlockRun, settings: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    settings.DATA_DIR, settings.LOGS_URL = tmp_path / "data", f"local://{tmp_path}/file"
+
+    answer = page.get(address(block_run))
+
+    assert answer.status_code == 503
+    assert "the log store local://" in text_of(answer)
+    assert page.get(f"/runs/{block_run.pipeline_run_id}/").status_code == 200
+    api = page.get(f"/api/v1/block_runs/{block_run.pk}/logs")
+    assert (api.status_code, api.json()["code"]) == (503, "log_store_away")
+
+
 # --- finding ----------------------------------------------------------------------------------------------------------
 
 
