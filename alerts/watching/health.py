@@ -27,7 +27,8 @@ GB = 1024**3
 LEAST_FREE = 0.2 * GB
 ENOUGH, LEAST_SHARE = 5 * GB, 0.02  # less than so much is too little if it is also less than this share of the disk
 PROBE_EVERY = 60.0
-MINE = ("no worker", "finding ", "no scheduler")
+STALLED_FOR, JUST_NOW = timedelta(seconds=40), timedelta(seconds=5)
+MINE = ("no worker", "stalled", "finding ", "no scheduler")
 
 
 def look_at(look: Look, heartbeat: Sequence[Condition] = ()) -> None:
@@ -35,7 +36,13 @@ def look_at(look: Look, heartbeat: Sequence[Condition] = ()) -> None:
     if not look.has(Kind.UNHEALTHY):
         return
     here = workers.this_host()
-    found = [*no_worker(look.moment), *findings(look.moment), *storage.problems(here), *heartbeat]
+    found = [
+        *no_worker(look.moment),
+        *stall.conditions(look.moment),
+        *findings(look.moment),
+        *storage.problems(here),
+        *heartbeat,
+    ]
     conditions.compare(look, found, lambda name: name.startswith(MINE) or name.endswith(f"on {here}"))
     close_losses(look)
 
@@ -49,6 +56,30 @@ def no_worker(moment: datetime) -> list[Condition]:
     last = f"the last was seen {about(moment - seen)} ago" if seen else "there was never one"
     message = f"Block runs are queued and no worker is alive; {last}. manage.py start or qcluster starts some."
     return [Condition("no worker", "No worker is alive while work waits", message, f"since {seen}")]
+
+
+class Stall:
+    """Ready work that free workers leave: told before a watchdog begins the cluster anew after a minute."""
+
+    def __init__(self) -> None:
+        self.since: datetime | None = None
+
+    def conditions(self, moment: datetime) -> list[Condition]:
+        alive = Worker.objects.alive(moment).filter(kind=WorkerKind.WORKER)
+        held = BlockRun.objects.filter(worker__in=alive)
+        busy = held.filter(status=BlockStatus.RUNNING).values("worker")
+        ready = BlockRun.objects.filter(queued_at__lt=moment - JUST_NOW)
+        if not ready.has_queued() or not alive.exclude(pk__in=busy).exists():
+            self.since = None
+        elif self.since is None or held.filter(started_at__gte=self.since).exists():
+            self.since = moment
+        if self.since is None or moment - self.since < STALLED_FOR:
+            return []
+        message = f"Blocks are ready and workers are free, but none was taken since {self.since:%H:%M:%S} UTC."
+        return [Condition("stalled", "Workers do not take what is ready", message, since=self.since)]
+
+
+stall = Stall()
 
 
 def findings(moment: datetime) -> list[Condition]:

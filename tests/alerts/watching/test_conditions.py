@@ -76,6 +76,28 @@ def test_work_without_a_worker_is_told_of_after_a_minute() -> None:
     assert open_incidents() == []
 
 
+def test_ready_work_that_free_workers_leave_is_told_of_before_the_minute_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "stall", health.Stall())
+    make_rule(Kind.UNHEALTHY)
+    run = make_run(blocks={"load": BlockStatus.QUEUED, "clean": BlockStatus.RUNNING})
+    BlockRun.objects.filter(block_uuid="load").update(queued_at=NOON)
+    busy, free = (make_worker(pid=pid, seen_at=NOON + 5 * MINUTE) for pid in (1, 2))
+    run.block_runs.filter(block_uuid="clean").update(worker=busy, started_at=NOON)
+
+    def look_after(seconds: int) -> list[str]:
+        health.look_at(Look(NOON + timedelta(seconds=seconds)))
+        return open_incidents()
+
+    assert [look_after(seconds) for seconds in (10, 20, 30, 40)] == [[], [], [], []]
+    assert look_after(50) == ["Workers do not take what is ready"]
+    run.block_runs.filter(block_uuid="load").update(
+        status=BlockStatus.RUNNING, worker=free, started_at=NOON + timedelta(seconds=55)
+    )
+    assert look_after(60) == []
+
+
 def test_what_a_scheduler_found_is_an_incident_until_it_is_gone() -> None:
     make_rule(Kind.UNHEALTHY)
     finding = {"kind": "stuck", "subject": "run", "id": 7, "detail": "Run 7 has no way forward."}
