@@ -102,7 +102,7 @@ def set_signing_key(channel: Channel, key: str) -> None:
 def rotate_signing_key(channel: Channel) -> str:
     """Sign with a new key as well as with the one before, until `retire_old_key`; return it: it is shown once."""
     key = new_key()
-    store(channel, [key, *signing_keys_of(channel)[:1]])
+    store(channel, [key, *readable_keys_of(channel)[:1]])
     return key
 
 
@@ -113,7 +113,20 @@ def retire_old_key(channel: Channel) -> None:
 
 def signing_keys_of(channel: Channel) -> list[str]:
     """Return the keys, the newest first: two while they are rotated."""
-    return decrypt(KEY_NAME, channel.signing_key).split() if channel.signing_key else []
+    try:
+        return decrypt(KEY_NAME, channel.signing_key).split() if channel.signing_key else []
+    except Refusal:
+        hint = "Make a new key, or add the one that it was stored with."
+        message = "The signing key cannot be read with the keys in SECRETS_KEYS."
+        raise Refusal(message, field="signing_key", hint=hint) from None
+
+
+def readable_keys_of(channel: Channel) -> list[str]:
+    """Return the keys, none if they were stored with a key of SECRETS_KEYS that is gone."""
+    try:
+        return signing_keys_of(channel)
+    except Refusal:
+        return []
 
 
 def store(channel: Channel, keys: list[str]) -> None:

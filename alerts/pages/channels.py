@@ -32,7 +32,7 @@ def detail(request: HttpRequest, channel_id: int) -> HttpResponse:
     context = {
         "tab": "channels",
         "channel": channel,
-        "keys": len(addresses.signing_keys_of(channel)) if channel.signing_key else 0,
+        "keys": len(addresses.readable_keys_of(channel)),
         "rules": list(channel.rules.order_by("name")[:50]),
         "deliveries": list(deliveries_for_list().filter(channel=channel)[:MOST_DELIVERIES]),
     }

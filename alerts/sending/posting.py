@@ -19,6 +19,7 @@ from alerts.sending.outcomes import SENT, Outcome
 MOST_BYTES = 64 * 1024
 SHOWN = 200  # characters of an answer that tells why not
 LONGEST_PAUSE = timedelta(days=1)  # a receiver may ask for
+PLAIN = "/%:@!$&'()*+,;=~-._"  # stays as it is in an address
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -56,7 +57,7 @@ def ask(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: boo
     parts = urlsplit(url)
     kind = SecureLine if parts.scheme == "https" else Line
     line = kind(parts.hostname or "", parts.port or kind.default_port, allow_private)
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{parts.query}" if parts.query else "")
+    target = quote(parts.path or "/", safe=PLAIN) + (f"?{quote(parts.query, safe=PLAIN + '?')}" if parts.query else "")
     try:
         line.connect()
         with bounded(line.sock):

@@ -145,6 +145,17 @@ def test_a_key_is_rotated_with_both_valid_meanwhile() -> None:
     assert addresses.signing_keys_of(channel) == [third]
 
 
+def test_a_key_that_cannot_be_read_is_replaced_by_a_new_one() -> None:
+    channel = webhook("https://hooks.example.org/a")
+    channel.signing_key = "stored with a key that is gone"
+
+    with pytest.raises(Refusal, match="cannot be read"):
+        addresses.signing_keys_of(channel)
+    key = addresses.rotate_signing_key(channel)
+
+    assert addresses.signing_keys_of(channel) == [key]
+
+
 @pytest.mark.parametrize("key", ["", "whsec_", "whsec_abc", "whsec_c2hvcnQ=", KEY.removeprefix("whsec_"), "whsec_ä"])
 def test_what_is_no_signing_key_is_refused(key: str) -> None:
     with pytest.raises(Refusal) as refusal:

@@ -12,6 +12,7 @@ from django.test import override_settings
 from alerts import addresses, courier
 from alerts.courier import Crew
 from alerts.models import Channel, Delivery
+from alerts.sending import guard
 from alerts.sending.outcomes import SENT, Outcome
 from runs.broker import ERRANDS
 from schedules.scheduler import FURTHER_DUTIES
@@ -167,7 +168,10 @@ def test_an_address_that_no_key_reads_is_given_up_at_once(crew: Crew, channel: C
 
 
 @override_settings(ALERTS_ALLOW_PRIVATE_ADDRESSES=False)
-def test_a_private_address_is_given_up_at_once(crew: Crew, channel: Channel, server: Receiver) -> None:
+def test_a_private_address_is_given_up_at_once(
+    crew: Crew, channel: Channel, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "WEB_PORTS", {server.port})
     delivery = make_delivery(channel)
 
     crew.send_all()

@@ -144,3 +144,15 @@ def test_a_channel_is_deleted_and_its_rules_stay(page: Client) -> None:
 
 def test_without_channels_the_list_says_what_one_is_for(page: Client) -> None:
     assert "There is no channel yet." in text_of(page.get("/incidents/channels/"))
+
+
+def test_a_channel_whose_keys_are_gone_can_still_be_looked_at_and_mended(page: Client) -> None:
+    channel = made()
+    Channel.objects.update(address="stored with another key", signing_key="likewise")
+
+    for path in ("", f"{channel.pk}/", f"{channel.pk}/edit/"):
+        assert page.get(f"/incidents/channels/{path}").status_code == 200
+    page.post(f"/incidents/channels/{channel.pk}/rotate/")
+
+    channel.refresh_from_db()
+    assert len(addresses.signing_keys_of(channel)) == 1

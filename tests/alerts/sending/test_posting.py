@@ -48,10 +48,10 @@ def rude() -> Iterator[tuple[str, list[bytes]]]:
 
 
 def test_a_body_arrives_with_its_headers(server: Receiver) -> None:
-    outcome = post(f"{server.url}/a b/ü?x=1")
+    outcome = post(f"{server.url}/a b/ü?x=1&y=ö z")
 
     assert outcome.is_sent
-    assert server.got[0].path == "/a%20b/%C3%BC?x=1"
+    assert server.got[0].path == "/a%20b/%C3%BC?x=1&y=%C3%B6%20z"
     assert (server.got[0].headers["x"], server.got[0].body) == ("1", b"{}")
 
 
