@@ -1,4 +1,4 @@
-"""What people type on the pages of runs: filters, and the variables of a run to start."""
+"""What people type to start a run: its variables."""
 
 import uuid
 from collections.abc import Callable
@@ -9,8 +9,7 @@ from django import forms
 
 from pipelines.parsers import MAX_BYTES, read_json
 from pipelines.refusal import Refusal
-from runs.models import Origin, PipelineRun, PipelineRunQuerySet
-from runs.models.runs import choices
+from runs.models import Origin, PipelineRun
 from runs.repeats import kept_or_started
 from runs.states import RunStatus
 
@@ -103,66 +102,3 @@ def what_came_of(run: PipelineRun) -> str:
     """Say whether a run that someone asked for is started or waits, and for what."""
     name = f"Run {run.pk} of {run.pipeline.uuid}"
     return f"{name} {run.reason or 'waits.'}" if run.status == RunStatus.INITIAL else f"{name} is started."
-
-
-FILTERS = ("q", "status", "pipeline", "origin", "trigger")
-
-
-class RunFilter(forms.Form):
-    """The query string of the list of runs: a link is a view."""
-
-    q = forms.CharField(
-        required=False,
-        max_length=200,
-        widget=forms.TextInput(
-            attrs={"type": "search", "placeholder": "Number, pipeline or trigger", "aria-label": "Search runs"}
-        ),
-    )
-    status = forms.ChoiceField(required=False, choices=[("", "Any state"), *choices(RunStatus)])
-    pipeline = forms.CharField(required=False, max_length=200)
-    origin = forms.ChoiceField(required=False, choices=[("", "Any origin"), *Origin.choices])
-    trigger = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
-    before = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
-
-    def __init__(self, data: Any, *, pipelines: list[str]) -> None:
-        super().__init__(data)
-        self.fields["pipeline"].widget = forms.Select(
-            choices=[("", "Any pipeline"), *((name, name) for name in pipelines)], attrs={"aria-label": "Pipeline"}
-        )
-        for name in ("status", "origin"):
-            self.fields[name].widget.attrs["aria-label"] = name.capitalize()
-        for name in ("status", "origin", "pipeline"):
-            self.fields[name].widget.attrs["class"] = "form-select"
-        self.fields["q"].widget.attrs["class"] = "form-control"
-
-    def clean_q(self) -> str:
-        text = str(self.cleaned_data["q"])
-        if "\x00" in text:
-            raise forms.ValidationError("The search contains a character that cannot be stored.")
-        return text
-
-    @property
-    def is_used(self) -> bool:
-        return any(self.cleaned_data.get(name) for name in FILTERS)
-
-    def used(self) -> list[tuple[str, Any]]:
-        """Return the filters that are set, for a form that hands them on."""
-        return [(name, value) for name in FILTERS if (value := self.cleaned_data.get(name))]
-
-    def chosen(self, runs: PipelineRunQuerySet, but: str = "") -> PipelineRunQuerySet:
-        """Narrow `runs` by what was asked (`but` one); a part not understood is left out (its error is shown)."""
-        self.is_valid()
-        for name, lookup in LOOKUPS.items():
-            if name != but and (value := self.cleaned_data.get(name)):
-                runs = runs.filter(**{lookup: value})
-        text = self.cleaned_data.get("q")
-        return runs.matching(text) if text else runs
-
-
-LOOKUPS = {
-    "status": "status",
-    "pipeline": "pipeline__uuid",
-    "origin": "origin",
-    "trigger": "trigger_id",
-    "before": "pk__lt",
-}

@@ -10,14 +10,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from pipelines.drawing import draw
-from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs import callbacks, kinship, lifecycle, logs, overview, streams
-from runs.bulk.verbs import MOST
 from runs.figures.figures import figures, log_is_gone
-from runs.forms import RunFilter
 from runs.history import all_attempts
 from runs.in_time import in_time, shown_events
+from runs.listing.filters import RunFilter, known_pipelines
+from runs.listing.listed import dots, matching, page, quick_views
 from runs.models import BlockRun, PipelineRun, Role
 from runs.outputs.downloads import shown_outputs
 from runs.reasons.why import why
@@ -25,7 +24,6 @@ from runs.shown_members import Members
 from runs.states import BlockStatus, RunStatus
 from runs.storing.store import StoreError
 
-PAGE = 50
 MOST_BLOCKS = 500  # rows of the table of a run's blocks
 MOST_CALLBACKS = 200
 MOST_EVENTS = 200
@@ -34,18 +32,20 @@ LOG_TAIL = 1024 * 1024  # bytes of a long log that a page begins with
 
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
-    uuids = list(Pipeline.objects.present().order_by("uuid").values_list("uuid", flat=True)[:500])
-    form = RunFilter(request.GET, pipelines=uuids)
-    found = list(form.chosen(PipelineRun.objects.for_list())[: PAGE + 1])
+    now = timezone.now()
+    form = RunFilter(request.GET, pipelines=known_pipelines(), moment=now)
+    shown = page(form, now)
     context = {
         "form": form,
-        "runs": with_progress(found[:PAGE]),
-        "older": found[PAGE - 1].pk if len(found) > PAGE else None,
-        "before": form.cleaned_data.get("before"),
+        "runs": with_progress(shown.runs),
+        "page": shown,
+        "before": form.cleaned_data.get("before") or form.cleaned_data.get("after"),
         "matching": matching(form),
         "used": form.used(),
+        "quick": quick_views(request.GET),
+        "scatter": dots(form, now),
         "choose": True,
-        "now": timezone.now(),
+        "now": now,
     }
     return render(request, "runs/_rows_live.html" if is_refresh(request) else "runs/list.html", context)
 
@@ -118,12 +118,6 @@ def stop_callback(request: HttpRequest, run_id: int, block_run_id: int) -> HttpR
 # --- what the views show --------------------------------------------------------------------------------------------
 
 WIDE_OF_EVENT = ("data", "block_run__config", "block_run__output", "block_run__error", "block_run__metrics")
-
-
-def matching(form: RunFilter) -> str:
-    """Say how many runs fit the filter, without counting more of them than a verb may be for."""
-    count = form.chosen(PipelineRun.objects.all(), but="before")[: MOST + 1].count()
-    return f"{count:,}" if count <= MOST else f"{MOST:,} and more"
 
 
 def is_refresh(request: HttpRequest) -> bool:

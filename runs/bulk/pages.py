@@ -1,5 +1,6 @@
 """Cancelling, retrying or keeping many runs from their list: chosen, counted, then done."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from pipelines.refusal import Refusal
 from runs.bulk import verbs as bulk
-from runs.forms import FILTERS, RunFilter
+from runs.listing.filters import FILTERS, RunFilter, known_pipelines
 from runs.models import PipelineRun, PipelineRunQuerySet
 
 ASKED = (*FILTERS, "which", "ids", "verb", "what", "version")
@@ -20,15 +21,15 @@ SHOWN_NOTES = 5
 @require_POST
 def decide(request: HttpRequest) -> HttpResponse:
     """First say which runs it would be; do it when that is confirmed, to exactly those."""
-    sent = request.POST
+    sent, now = request.POST, timezone.now()
     try:
         order = order_of(sent)
-        runs, asked = chosen(sent)
+        runs, asked = chosen(sent, now)
         if "token" not in sent:
             told = bulk.preview(runs, order, asked)
             return render(request, "runs/bulk_confirm.html", confirmation(sent, order, told))
         by = request.user.get_username()
-        results = bulk.perform(runs, order, asked, sent["token"], moment=timezone.now(), by=by)
+        results = bulk.perform(runs, order, asked, sent["token"], moment=now, by=by)
     except Refusal as refusal:
         messages.error(request, str(refusal))
     else:
@@ -46,14 +47,14 @@ def order_of(sent: QueryDict) -> bulk.Order:
     )
 
 
-def chosen(sent: QueryDict) -> tuple[PipelineRunQuerySet, dict[str, Any]]:
+def chosen(sent: QueryDict, moment: datetime) -> tuple[PipelineRunQuerySet, dict[str, Any]]:
     """Return the runs that are ticked, or all that fit the filter, and what chose them."""
     if sent.get("which") != "all":
         ids = [int(text) for text in sent.getlist("ids") if text.isascii() and text.isdigit() and len(text) <= 18]
         if not ids:
             raise Refusal("No run is ticked.", hint="Tick some, or choose all that match.")
         return PipelineRun.objects.all().filter(pk__in=ids[: bulk.MOST + 1]), {"ids": sorted(ids)}
-    form = RunFilter(sent, pipelines=[])
+    form = RunFilter(sent, pipelines=known_pipelines(), moment=moment)
     if not form.is_valid():
         raise Refusal("The filter is not understood.", field="filter", hint="Set it again on the list.")
     return form.chosen(PipelineRun.objects.all()), {name: sent.get(name, "") for name in FILTERS}

@@ -22,6 +22,7 @@ from runs.states import RUN_FINISHED, RunStatus
 
 VERBS = ("cancel", "retry", "keep", "unkeep")
 MOST = 1000
+MOST_COUNTED = 10_000
 SAMPLE = 20
 INCOMPLETE = (RunStatus.FAILED, RunStatus.CANCELLED)
 
@@ -69,8 +70,9 @@ def preview(runs: QuerySet[PipelineRun], order: Order, asked: Mapping[str, Any])
     found = meant(runs, order).order_by("id")
     ids = list(found.values_list("id", flat=True)[: MOST + 1])
     if len(ids) > MOST:
-        count = found.count()
-        raise Refusal(f"{count:,} runs match; the limit is {MOST:,}.", field="filter", hint="Narrow the filter.")
+        count = found[: MOST_COUNTED + 1].count()
+        said = f"{count:,}" if count <= MOST_COUNTED else f"More than {MOST_COUNTED:,}"
+        raise Refusal(f"{said} runs match; the limit is {MOST:,}.", field="filter", hint="Narrow the filter.")
     if not ids:
         raise Refusal(
             f"None of these runs can be {PAST[order.verb]}.",

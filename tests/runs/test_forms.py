@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.http import QueryDict
 
-from runs.forms import MOST_VARIABLES, RunFilter, StartForm
+from runs.forms import MOST_VARIABLES, StartForm
 from runs.lifecycle import create_run
-from runs.models import Origin, PipelineRun
+from runs.models import PipelineRun
 from runs.repeats import kept_or_started
-from runs.states import RunStatus
 from tests.factories import NOON, make_pipeline, make_run, make_user
 
 
@@ -114,67 +112,3 @@ def test_a_form_sent_many_times_at_once_starts_once() -> None:
 
     assert found == set(PipelineRun.objects.values_list("pk", flat=True))
     assert len(found) == 1
-
-
-# --- filters ----------------------------------------------------------------------------------------------------------
-
-
-def chosen(query: str) -> list[PipelineRun]:
-    form = RunFilter(QueryDict(query), pipelines=["etl", "other"])
-    return list(form.chosen(PipelineRun.objects.for_list()))
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("", {"failed", "manual", "other"}),
-        ("status=failed", {"failed"}),
-        ("origin=manual", {"manual"}),
-        ("pipeline=other", {"other"}),
-        ("status=failed&pipeline=other", set()),
-        ("q=OTH", {"other"}),
-        ("q=nightly", {"failed"}),
-        ("trigger=7", {"failed"}),
-    ],
-)
-def test_a_filter_narrows_the_list(query: str, expected: set[str]) -> None:
-    pipeline = make_pipeline()
-    make_run(
-        pipeline,
-        status=RunStatus.FAILED,
-        origin=Origin.SCHEDULE,
-        trigger_id=7,
-        trigger_name="nightly",
-        started_by="failed",
-    )
-    make_run(pipeline, started_by="manual")
-    make_run(make_pipeline("other"), origin=Origin.API, started_by="other")
-
-    assert {run.started_by for run in chosen(query)} == expected
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("text", ["{}", "%23{}"])
-def test_a_run_is_found_by_its_number(text: str) -> None:
-    run = make_run()
-    make_run()
-
-    assert chosen(f"q={text.format(run.pk)}") == [run]
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("query", ["status=nonsense", "origin=x", "before=-1", "before=abc", "trigger=x", "q=%00"])
-def test_a_filter_that_is_not_understood_is_named_and_left_out(query: str) -> None:
-    run = make_run()
-    form = RunFilter(QueryDict(query), pipelines=["etl"])
-
-    assert list(form.chosen(PipelineRun.objects.for_list())) == [run]
-    assert list(form.errors) == [query.partition("=")[0]]
-
-
-@pytest.mark.django_db
-def test_a_number_that_no_run_can_have_finds_nothing() -> None:
-    make_run()
-
-    assert chosen("q=99999999999999999999") == []

@@ -11,9 +11,9 @@ from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from runs import logs
+from runs.listing.listed import PAGE
 from runs.models import BlockRun, PipelineRun
 from runs.states import BlockStatus, RunStatus
-from runs.views import PAGE
 from tests.factories import NOON, make_pipeline, make_run, make_schedule, text_of
 
 pytestmark = pytest.mark.django_db
@@ -49,11 +49,11 @@ def test_older_runs_are_one_link_away(page: Client) -> None:
     runs = [make_run(status=RunStatus.COMPLETED) for _ in range(PAGE + 2)]
 
     first = page.get("/runs/?status=completed")
-    second = page.get(f"/runs/?status=completed&before={first.context['older']}")
+    second = page.get(f"/runs/?status=completed&before={first.context['page'].older}")
 
     assert f"status=completed&amp;before={runs[2].pk}" in text_of(first)
     assert [row["run"] for row in second.context["runs"]] == [runs[1], runs[0]]
-    assert second.context["older"] is None
+    assert second.context["page"].older is None
 
 
 def test_only_the_newest_page_is_live(page: Client) -> None:
@@ -73,7 +73,7 @@ def test_the_list_asks_as_much_for_fifty_runs_as_for_one(
     for number in range(20):
         make_run(make_pipeline(f"p{number}"))
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         page.get("/runs/")
 
 
