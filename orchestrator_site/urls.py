@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from orchestrator_site import account_pages, saved_views, system_pages
 from orchestrator_site.dashboard import pages as dashboard_pages
+from orchestrator_site.timeline import pages as timeline_pages
 from runs.retaining import retention_pages
 from schedules.simulating import load_pages
 
@@ -30,6 +31,7 @@ urlpatterns = [
     path("incidents/", include("alerts.urls")),
     path("views/save/", saved_views.save, name="save_view"),
     path("views/<int:view_id>/forget/", saved_views.forget, name="forget_view"),
+    path("timeline/", timeline_pages.index, name="timeline"),
     path("load/", load_pages.index, name="load"),
     path("system/", system_pages.index, name="system"),
     path("system/retention/", retention_pages.index, name="retention"),
