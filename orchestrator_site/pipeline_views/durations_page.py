@@ -5,19 +5,38 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
-from orchestrator_site.pipeline_views.frame import find, show
+from orchestrator_site.pipeline_views.frame import choice_of, find, show
 from pipelines.models import Pipeline
-from runs.figures import history_of_blocks
+from runs.drawing import charts
+from runs.figures import history_of_blocks, timings
+from runs.shown_members import read_page
+
+COUNTS = ("100", "300", "1000")
+BLOCKS = 50  # on a page
 
 
 @require_GET
 def durations(request: HttpRequest, uuid: str) -> HttpResponse:
     pipeline = find(uuid)
-    return show(request, pipeline, "durations", page_of(pipeline))
+    count, problem = choice_of(request, "runs", COUNTS)
+    page = read_page(request.GET.get("page", ""))
+    return show(request, pipeline, "durations", {"problem": problem, **page_of(pipeline, count, page)})
 
 
-def page_of(pipeline: Pipeline) -> dict[str, Any]:
+def page_of(pipeline: Pipeline, count: str, page: int) -> dict[str, Any]:
+    version = pipeline.current_version
+    blocks = [entry["uuid"] for entry in version.graph["blocks"] if entry["executable"]] if version else []
+    page = min(page, max(1, -(-len(blocks) // BLOCKS)))
+    runs = timings.of_pipeline(pipeline.pk, int(count))
+    among = blocks[(page - 1) * BLOCKS : page * BLOCKS]
     return {
-        "history": history_of_blocks.of_blocks(pipeline.pk),
+        "chart": charts.durations(runs),
+        "timed": runs,
+        "count": count,
+        "counts": COUNTS,
+        "history": history_of_blocks.of_blocks(pipeline.pk, among=among),
         "usual_run": history_of_blocks.of_runs(pipeline.pk),
+        "page": page,
+        "first": (page - 1) * BLOCKS + 1,
+        "more_blocks": len(blocks) > page * BLOCKS,
     }

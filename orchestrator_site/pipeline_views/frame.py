@@ -35,6 +35,7 @@ VIEWS = (
     View("graph", "Graph"),
     View("calendar", "Calendar"),
     View("durations", "Durations"),
+    View("landing", "Landing times"),
     View("triggers", "Triggers"),
     View("versions", "Versions"),
     View("code", "Code"),

@@ -14,7 +14,8 @@ from orchestrator_site.pipeline_views.frame import find, show, variables_of
 from pipelines import catalog
 from pipelines.models import Pipeline
 from runs import lifecycle
-from runs.figures import history_of_blocks
+from runs.drawing import charts
+from runs.figures import history_of_blocks, timings
 from runs.forms import what_came_of
 from runs.models import PipelineRun
 from runs.variable_form import VariableForm
@@ -22,6 +23,7 @@ from runs.views import with_progress
 from schedules.models import PipelineSchedule
 
 RUNS = 15
+TREND = 60  # runs
 MOST_TRIGGERS = 8
 
 
@@ -47,5 +49,6 @@ def page_of(pipeline: Pipeline) -> dict[str, Any]:
     return {
         "runs": with_progress(list(PipelineRun.objects.for_list().filter(pipeline=pipeline)[:RUNS])),
         "usual_run": history_of_blocks.of_runs(pipeline.pk),
+        "chart": charts.durations(timings.of_pipeline(pipeline.pk, TREND), height=150.0),
         "schedules": list(PipelineSchedule.objects.for_list().filter(pipeline=pipeline)[: MOST_TRIGGERS + 1]),
     }

@@ -37,3 +37,25 @@ def failures(history: History) -> SafeString | str:
         return "0"
     share = f"{100 * history.failures / history.counted:.0f} %"
     return format_html('{} of {} <span class="quiet">({})</span>', history.failures, history.counted, share)
+
+
+@register.simple_tag
+def trend(change: float | None) -> SafeString | str:
+    """Write by how much something takes longer or less long than it did; nothing where it hardly does."""
+    if change is None:
+        return ""
+    arrow, word, tone = ("▲", "longer", "waiting") if change > 0 else ("▼", "shorter", "good")
+    title = f"the newer half of its last runs took {abs(change):.0%} {word} than the older, by their medians"
+    words = f"{arrow} {abs(change):.0%} {word}"
+    return format_html('<span class="trend t-{}" title="{}">{}</span>', tone, title, words)
+
+
+@register.simple_tag
+def landed(value: float | None, by: str) -> str:
+    """Write a landing: a time of day with the days after ("06:12", "00:30 +1 d"), or how long after it was due."""
+    if value is None:
+        return "–"
+    if by != "clock":
+        return f"−{duration(-value)}" if value < 0 else duration(value)
+    days, rest = divmod(round(value), 86_400)
+    return f"{rest // 3600:02d}:{rest % 3600 // 60:02d}" + (f" {days:+d} d" if days else "")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from django.db.models import QuerySet
 
+from runs.figures.trends import change_of
 from runs.models import BlockRun, PipelineRun, Role
 from runs.states import BlockStatus
 
@@ -37,6 +38,7 @@ class History:
     p95: float | None
     last: float | None
     recent: Sequence[Ended]
+    change: float | None = None  # by what share its newer half took longer than the older: runs.figures.trends
 
     @property
     def failure_rate(self) -> float | None:
@@ -61,18 +63,22 @@ def history_of(block_uuid: str, ended: Sequence[Ended]) -> History:
         p95=percentile(took, 0.95),
         last=took[-1] if took else None,
         recent=ended[-BARS:],
+        change=change_of(took),
     )
 
 
-def of_blocks(pipeline_id: int, block_uuid: str | None = None) -> list[History]:
+def of_blocks(pipeline_id: int, block_uuid: str | None = None, among: Sequence[str] | None = None) -> list[History]:
     """Return the history of each block that took part in the last 100 finished runs, in their order. One query.
 
     With `block_uuid`, of that one alone (also of a member of a dynamic block, by its own name): a list of at most one.
+    With `among`, of these blocks alone.
     """
     fields = ("block_uuid", "position", "pipeline_run_id", "status", "started_at", "completed_at")
     ended: dict[str, list[Ended]] = {}
     places: dict[str, int] = {}  # in the newest run that has it
-    for uuid, position, run_id, status, begin, end in rows_of(pipeline_id, block_uuid).values_list(*fields):
+    rows = rows_of(pipeline_id, block_uuid)
+    rows = rows if among is None else rows.filter(block_uuid__in=among)
+    for uuid, position, run_id, status, begin, end in rows.values_list(*fields):
         ended.setdefault(uuid, []).append(Ended(run_id, status, seconds(begin, end)))
         places[uuid] = position
     return [history_of(uuid, ended[uuid]) for uuid in sorted(ended, key=lambda uuid: (places[uuid], uuid))]
