@@ -22,6 +22,8 @@ from schedules.models import Backfill, Calendar, MaintenanceWindow, Occurrence, 
 NO_PAGES = {
     "runs/%(run_id)s/blocks/%(block_run_id)s/log/%(attempt)s/": "a stream of a file",
     "runs/%(run_id)s/blocks/%(block_run_id)s/log/%(attempt)s.%(kind)s": "a stream of a file",
+    "runs/%(run_id)s/blocks/%(block_run_id)s/outputs/%(name)s.%(form)s": "a file",
+    "api/v1/block_runs/%(pk)s/outputs/%(name)s": "a file",
     "api/": "nothing is there",
     "admin/r/%(content_type_id)s/%(object_id)s/": "leads elsewhere",
     "admin/jsi18n/": "a script of Django's",
@@ -107,10 +109,12 @@ class Places:
         """Return what may stand in the place `name` of a route, by a word for each."""
         if name in ("pk", "object_id", "id"):
             return self.keys(route)
-        found = FINDERS.get(name)
-        if found is None:
+        if name in FINDERS:
+            return FINDERS[name](self)
+        models = [each for each in our_models() if each._meta.model_name.endswith(name.removesuffix("_id"))]
+        if not name.endswith("_id") or not models:
             raise UnknownPlaces(f"{route}: say in benchmarks/addresses.py what stands for {name}, or why it is no page")
-        return found(self)
+        return newest(min(models, key=lambda each: len(each._meta.model_name)))
 
     def keys(self, route: str) -> Mapping[str, Any]:
         """The newest row of what the address names: `api/v1/pools/%(pk)s`, `admin/runs/pool/%(object_id)s`."""
@@ -125,8 +129,17 @@ class Places:
     def run_keys(self) -> Mapping[str, Any]:
         return {word: run.pk for word, run in self.runs.items() if run}
 
+    def earlier(self) -> Mapping[str, Any]:
+        """A run to compare the usual one with."""
+        runs = PipelineRun.objects.filter(pipeline=self.runs[""].pipeline_id, pk__lt=self.runs[""].pk)
+        return {"": runs.latest("id").pk}
+
     def schedule_keys(self) -> Mapping[str, Any]:
         return {word: schedule.pk for word, schedule in self.schedules.items()}
+
+
+def our_models() -> list[Any]:
+    return [each for each in apps.get_models() if not each.__module__.startswith("django")]
 
 
 def newest(model: Any, **only: Any) -> Mapping[str, Any]:
@@ -148,16 +161,12 @@ FINDERS: dict[str, Any] = {
     "uuid": lambda _: {"": "load_001", "busiest": "load_000", "wide": "wide"},
     "pipeline_uuid": lambda _: {"": "load_001", "busiest": "load_000"},
     "run_id": Places.run_keys,
-    "other_id": lambda places: {
-        "": PipelineRun.objects.filter(pipeline__uuid="load_001").exclude(pk=places.runs[""].pk).latest("id").pk
-    },
+    "other_id": lambda places: places.earlier(),
+    "other": lambda places: places.earlier(),
     "schedule_id": Places.schedule_keys,
     "block_run_id": lambda places: newest(BlockRun, pipeline_run=places.runs[""]),
     "occurrence_id": lambda _: newest(Occurrence, schedule=2),
-    "backfill_id": lambda _: newest(Backfill),
-    "calendar_id": lambda _: newest(Calendar),
     "window_id": lambda _: newest(MaintenanceWindow),
-    "incident_id": lambda _: newest(Incident),
     "view_id": lambda _: newest(SavedView),
     "token_id": lambda _: newest(ApiToken),
     "version_id": lambda _: newest(Pipeline.objects.get(uuid="load_001").versions.model, pipeline__uuid="load_001"),
@@ -168,7 +177,7 @@ FINDERS: dict[str, Any] = {
 }
 
 
-BOUND = {"occurrence_id", "block_run_id", "other_id"}  # they belong to what stands before them
+BOUND = {"occurrence_id", "block_run_id", "other_id", "other"}  # they belong to what stands before them
 
 
 def routes(patterns: Sequence[Any] | None = None, before: str = "") -> Iterator[tuple[str, Sequence[str]]]:
