@@ -25,6 +25,7 @@ from pipelines.viewsets import NUMBER, PIPELINE_UUID, PipelineViewSet
 from runs.figures.history_resource import BlockHistoryView
 from runs.pool_resource import PoolViewSet
 from runs.retaining.retention_resource import RetentionViewSet
+from runs.searching.across_resource import LogSearchView
 from runs.viewsets import BlockRunViewSet, PipelineRunViewSet, RunsOfPipelineViewSet
 from schedules.backfilling.backfill_viewsets import BackfillViewSet
 from schedules.days.calendar_viewsets import CalendarViewSet, MaintenanceWindowViewSet
@@ -89,6 +90,7 @@ urlpatterns: list[Any] = [
         name="block-history",
     ),
     re_path(r"^api/v1/system/?$", SystemView.as_view(), name="system"),
+    re_path(r"^api/v1/logs/?$", LogSearchView.as_view(), name="logs"),
     re_path(r"^api/v1/load/?$", LoadView.as_view(), name="load"),
     re_path(rf"{MAGE}/pipeline_runs(?:/(?P<token>[^/]{{1,200}}))?/?$", MageTrigger.as_view(), name="mage-trigger"),
     re_path(rf"{MAGE}/api_trigger/?$", MageTrigger.as_view(), name="mage-api-trigger"),

@@ -8,6 +8,7 @@ from orchestrator_site import account_pages, saved_views, system_pages
 from orchestrator_site.dashboard import pages as dashboard_pages
 from orchestrator_site.timeline import pages as timeline_pages
 from runs.retaining import retention_pages
+from runs.searching import across_pages
 from schedules.simulating import load_pages
 
 admin.site.site_title = admin.site.site_header = "Orchestrator"
@@ -25,6 +26,7 @@ urlpatterns = [
     path("", dashboard_pages.index, name="dashboard"),
     path("pipelines/", include("orchestrator_site.pipeline_views.pipeline_urls")),
     path("runs/", include("runs.urls")),
+    path("logs/", across_pages.index, name="logs"),
     path("schedules/", include("schedules.urls")),
     path("backfills/", include("schedules.backfilling.backfill_urls")),
     path("calendars/", include("schedules.days.calendar_urls")),
