@@ -23,7 +23,7 @@ from alerts.models.telling import TEST
 from alerts.sending import apprise_urls, webhooks
 from alerts.sending.outcomes import Outcome
 from pipelines.refusal import Refusal
-from runs import clock
+from runs import bell, clock
 from runs.masking import mask_text
 from runs.models import Worker, WorkerKind
 
@@ -105,6 +105,7 @@ class Crew:
             self.grow_if_more()
             try:
                 settle(delivery, attempt(delivery, clock.now()), clock.now())
+                bell.ring("live", f"incident {delivery.data.get('incident', {}).get('id', 0)}")
             finally:
                 self.release(delivery)
         return tried

@@ -57,8 +57,6 @@ class Hub:
                 message = {"type": "run.changed", "run": int(numbers[0])}
                 await layer.group_send(run_group(int(numbers[0])), message)
                 await layer.group_send(EVERYTHING, message)
-            elif kind == "incident":  # no page is of one run then: those that show everything look
-                await layer.group_send(EVERYTHING, {"type": "run.changed", "run": 0})
             elif kind == "log":
                 await layer.group_send(log_group(int(numbers[0])), {"type": "log.grew"})
             elif kind == "incident":

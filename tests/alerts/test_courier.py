@@ -82,6 +82,17 @@ def test_a_message_arrives_and_is_written_down_as_sent(crew: Crew, channel: Chan
     assert delivery.channel.last_sent_at == NOON
 
 
+def test_open_pages_are_told_how_a_message_fared(crew: Crew, channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    rings: list[tuple[str, ...]] = []
+    monkeypatch.setattr("runs.bell.ring", lambda *ring: rings.append(ring))
+    make_delivery(channel, data={"incident": {"id": 12}})
+    make_delivery(channel, event_type="test")
+
+    crew.send_all()
+
+    assert rings == [("live", "incident 12"), ("live", "incident 0")]
+
+
 def test_a_message_goes_through_apprise_too(crew: Crew, db: None, server: Receiver) -> None:
     make_delivery(make_channel(url=f"json://127.0.0.1:{server.port}/x"), body="no rows")
 

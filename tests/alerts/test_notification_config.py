@@ -155,6 +155,7 @@ def test_events_of_before_the_first_look_are_not_told(db: None, monkeypatch: pyt
 
 def test_what_was_told_is_not_looked_at_again(follow: Follow, django_assert_num_queries: Any) -> None:
     event = happened(make_run_of(BOTH))
+    Bookmark.objects.update(position=event.pk - 1)  # on Postgres numbers go on from test to test
     follow(NOON)
 
     assert Bookmark.objects.get(name="notification_config").position == event.pk
