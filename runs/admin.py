@@ -8,12 +8,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from pipelines.admin import ReadOnlyAdmin
+from pipelines.large_admin import LargeAdmin, ValuesOfNewest
 from runs import lifecycle
 from runs.models import Attempt, BlockRun, Event, PipelineRun, Pool, Removal, Worker
 
 
 @admin.register(PipelineRun)
-class PipelineRunAdmin(ReadOnlyAdmin):
+class PipelineRunAdmin(LargeAdmin):
     list_display = (
         "id",
         "pipeline",
@@ -26,9 +27,8 @@ class PipelineRunAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("pipeline",)
     list_filter = ("status", "origin", "passed_sla", "is_kept")
-    search_fields = ("=id", "pipeline__uuid", "trigger_name")
+    search_fields = ("pipeline__uuid", "trigger_name")
     date_hierarchy = None  # counting every run of every day takes long
-    show_full_result_count = False
     raw_id_fields = ("parent_block_run",)
     actions = ("cancel", "keep", "leave")
 
@@ -59,32 +59,32 @@ class PipelineRunAdmin(ReadOnlyAdmin):
 
 
 @admin.register(BlockRun)
-class BlockRunAdmin(ReadOnlyAdmin):
+class BlockRunAdmin(LargeAdmin):
     list_display = ("id", "block_uuid", "role", "pipeline_run", "status", "attempt", "started_at", "completed_at")
-    list_filter = ("status", "role", "type")
-    search_fields = ("=id", "=pipeline_run__id", "block_uuid")
-    show_full_result_count = False
+    list_filter = ("status", "role", ("type", ValuesOfNewest))
+    search_fields = ("block_uuid",)
+    numbers = ("pk", "pipeline_run_id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BlockRun]:
         return super().get_queryset(request).select_related("pipeline_run").defer("config", "output", "fanout")
 
 
 @admin.register(Attempt)
-class AttemptAdmin(ReadOnlyAdmin):
+class AttemptAdmin(LargeAdmin):
     list_display = ("block_run", "number", "ended_as", "host", "started_at", "ended_at")
     list_select_related = ("block_run",)
-    list_filter = ("ended_as",)
-    search_fields = ("=block_run__id", "host")
-    show_full_result_count = False
+    list_filter = (("ended_as", ValuesOfNewest),)
+    search_fields = ("host",)
+    numbers = ("block_run_id",)
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnlyAdmin):
+class EventAdmin(LargeAdmin):
     list_display = ("happened_at", "kind", "pipeline_run", "message")
     list_select_related = ("pipeline_run",)
-    list_filter = ("kind",)
-    search_fields = ("=pipeline_run__id", "message")
-    show_full_result_count = False
+    list_filter = (("kind", ValuesOfNewest),)
+    search_fields = ("message",)
+    numbers = ("pipeline_run_id",)
 
 
 @admin.register(Removal)

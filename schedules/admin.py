@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from pipelines.admin import ReadOnlyAdmin
+from pipelines.large_admin import LargeAdmin
 from pipelines.project import trigger_rules
 from pipelines.refusal import Refusal
 from schedules import firing, scheduler, triggers
@@ -102,7 +103,7 @@ class PipelineScheduleAdmin(admin.ModelAdmin[PipelineSchedule]):
 
 
 @admin.register(Occurrence)
-class OccurrenceAdmin(ReadOnlyAdmin):
+class OccurrenceAdmin(LargeAdmin):
     """The ledger is written by the scheduler alone."""
 
     list_display = [
@@ -118,10 +119,8 @@ class OccurrenceAdmin(ReadOnlyAdmin):
     list_select_related = ["pipeline", "schedule", "backfill", "pipeline_run"]
     list_filter = ["decision", "origin", ("backfill", admin.EmptyFieldListFilter)]
     raw_id_fields = ["schedule", "pipeline_run"]
-    search_fields = ["=id", "schedule__name", "pipeline__uuid"]
-    show_full_result_count = False
+    search_fields = ["schedule__name", "pipeline__uuid"]
     date_hierarchy = None  # counting every moment of every day takes long
-    ordering = ["-id"]
 
 
 @admin.register(Backfill)
