@@ -67,7 +67,7 @@ def lay_out(year: int, counts: Mapping[date, Counts], planned: Collection[date],
     days = [day_of(each, first, counts.get(each, {}), each in planned, today) for each in dates]
     months = [Label(day.x, TOP - 6, f"{day.date:%b}") for day in days if day.date.day == 1]
     weekdays = [Label(0, TOP + row * STEP + SIZE - 2, name) for row, name in enumerate(WEEKDAYS) if name]
-    return Year(year, days, [*months, *weekdays], days[-1].x + SIZE)
+    return Year(year, days, [*months, *weekdays], days[-1].x + SIZE + 1)
 
 
 def day_of(day: date, first: date, counts: Counts, is_planned: bool, today: date) -> Day:
