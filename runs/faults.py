@@ -1,4 +1,4 @@
-"""What broke a run: the block that failed first, the line of the user's code, and where its log says so."""
+"""What broke a run: the block that failed first and the line of the user's code."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,13 +7,10 @@ from typing import Any
 
 from django.conf import settings
 
-from runs import logs
 from runs.models import BlockRun, PipelineRun, Role
 from runs.states import BlockStatus
 
 FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d+)(?:, in ([^\n]+))?\n(?: +([^\n]+)\n?)?', re.MULTILINE)
-LOOKED_THROUGH = 64 * 1024  # bytes at the end of the log: what failed says so there
-ERRORS = ("ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True)
@@ -28,11 +25,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class Fault:
-    """The first block (or member) that failed in a run; `others` failed, too. `offset`: of the log line saying so."""
+    """The first block (or member) that failed in a run; `others` failed, too."""
 
     block_run: BlockRun
     frame: Frame | None
-    offset: int | None
     others: int
 
     @property
@@ -45,7 +41,7 @@ class Fault:
 
 
 def fault_of(run: PipelineRun, block_runs: Sequence[BlockRun]) -> Fault | None:
-    """Return what failed first in a run; None if nothing did. One query at most, and the end of one log."""
+    """Return what failed first in a run; None if nothing did. One query at most."""
     failed = sorted((row for row in block_runs if row.status == BlockStatus.FAILED), key=by_end)
     if not failed:
         return None
@@ -53,7 +49,7 @@ def fault_of(run: PipelineRun, block_runs: Sequence[BlockRun]) -> Fault | None:
     if first.members_total is not None:
         members = run.block_runs.filter(parent=first.pk, role=Role.MEMBER, status=BlockStatus.FAILED)
         first = members.defer("config", "fanout", "output").order_by("completed_at", "id").first() or first
-    return Fault(first, frame_of(first.error), offset_of_error(first), len(failed) - 1)
+    return Fault(first, frame_of(first.error), len(failed) - 1)
 
 
 def by_end(row: BlockRun) -> tuple[bool, Any, int]:
@@ -67,14 +63,3 @@ def frame_of(error: Mapping[str, Any]) -> Frame | None:
         return None
     file, line, function, code = found[-1].groups()
     return Frame(file.removeprefix(f"{settings.PROJECT_DIR}/"), int(line), function or "", (code or "").strip(" ^~"))
-
-
-def offset_of_error(row: BlockRun) -> int | None:
-    """Return where the log of a failed block says so: the first error among its last lines, else its last line."""
-    size = logs.size(row, row.attempt)
-    if not size:
-        return None
-    lines = logs.read(row, offset=max(0, size - LOOKED_THROUGH), limit=LOOKED_THROUGH).lines
-    errors = [line for line in lines if line.get("l") in ERRORS]
-    chosen = errors or lines[-1:]
-    return int(chosen[0]["o"]) if chosen else None

@@ -1,14 +1,12 @@
-"""What broke a run: the first block that failed, its line of code, its line of the log."""
+"""What broke a run: the first block that failed and its line of code."""
 
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings as ours
 from django.test import Client
 
-from runs import logs
 from runs.faults import Frame, fault_of, frame_of
 from runs.models import BlockRun, PipelineRun, Role
 from runs.states import BlockStatus, RunStatus
@@ -85,20 +83,12 @@ def test_nothing_failed_is_no_fault() -> None:
 
 
 @pytest.mark.django_db
-def test_the_page_begins_with_it_and_leads_to_the_log_line(
-    page: Client, now: datetime, settings: Any, tmp_path: Path
-) -> None:
-    settings.LOGS_URL = str(tmp_path)
+def test_the_page_begins_with_it_and_leads_to_the_line_of_the_log(page: Client) -> None:
     run = failed()
     row = run.block_runs.get(block_uuid="clean")
-    writer = logs.Writer(logs.path(run.pk, row.pk, 1), lambda: now)
-    writer.write("stdout", "INFO", "reading")
-    offset = writer.size
-    writer.write("log", "ERROR", "no rows")
-    writer.close()
 
     text = text_of(page.get(f"/runs/{run.pk}/"))
 
     assert "What broke this run" in text
     assert "utils/tidy.py, line" in text
-    assert f'href="?block=clean#L{offset}"' in text
+    assert f'href="/runs/{run.pk}/blocks/{row.pk}/log/1/?at=error"' in text

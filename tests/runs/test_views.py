@@ -210,7 +210,7 @@ def test_a_run_with_many_blocks_asks_as_much_as_one_with_few(
     for number in range(30):
         run.events.create(kind="started", happened_at=NOON, block_run=block_of(run, f"w{number}"))
 
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(16):
         page.get(f"/runs/{run.pk}/")
 
 

@@ -7,7 +7,7 @@ from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from tests.factories import make_pipeline, make_run, text_of
-from tests.runs.comparing.pairs_of_runs import bad_run, good_run, wrote
+from tests.runs.comparing.pairs_of_runs import bad_run, block_of, good_run, wrote
 
 pytestmark = pytest.mark.django_db
 HOSTILE = "<script>alert(1)</script>"
@@ -57,8 +57,9 @@ def test_where_logs_part_leads_to_both_lines(page: Client, now: datetime) -> Non
 
     text = text_of(page.get(f"/runs/{run.pk}/compare/{good.pk}/"))
 
-    assert f'href="/runs/{good.pk}/?block=clean#L0">fine</a>' in text
-    assert f'href="/runs/{run.pk}/?block=clean#L0"' in text
+    was, now_is = (f"/runs/{each.pk}/blocks/{block_of(each, 'clean').pk}/log/1/?at=0#L0" for each in (good, run))
+    assert f'href="{was}">fine</a>' in text
+    assert f'href="{now_is}"' in text
     assert HOSTILE not in text
 
 
