@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from alerts import addresses, channel_changes
+from alerts import addresses, channel_changes, trying
 from alerts.channel_forms import ChannelForm
 from alerts.forms import deliveries_for_list
 from alerts.models import Channel
@@ -63,6 +63,18 @@ def edit(request: HttpRequest, channel_id: int) -> HttpResponse:
     if not form.is_valid() or form.save(timezone.now()) is None:
         return show(request, form, status=422)
     messages.success(request, f"The channel {channel.name} is saved.")
+    return redirect("incidents:channel", channel.pk)
+
+
+@require_POST
+def test(request: HttpRequest, channel_id: int) -> HttpResponse:
+    channel = find(channel_id)
+    try:
+        trying.send_test(channel, request.user.get_username(), timezone.now())
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, "A test is on its way; how it fares is shown below.")
     return redirect("incidents:channel", channel.pk)
 
 

@@ -1,11 +1,15 @@
 """The log of messages: what was written for whom, and how it fared."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
 
+from alerts import trying
 from alerts.forms import DeliveryFilter, deliveries_for_list
-from alerts.models import Channel
+from alerts.models import Channel, Delivery
+from pipelines.refusal import Refusal
 from runs.views import is_refresh
 
 PAGE = 50
@@ -27,3 +31,18 @@ def index(request: HttpRequest) -> HttpResponse:
     }
     template = "incidents/_deliveries_live.html" if is_refresh(request) else "incidents/deliveries.html"
     return render(request, template, context)
+
+
+@require_POST
+def resend(request: HttpRequest, delivery_id: int) -> HttpResponse:
+    """Write a message that was given up once more."""
+    delivery = Delivery.objects.filter(pk=delivery_id).first() if delivery_id < 2**63 else None
+    if delivery is None:
+        raise Http404(f"There is no message {str(delivery_id)[:80]}. It may have been deleted with its channel.")
+    try:
+        trying.send_again(delivery, request.user.get_username(), timezone.now())
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, "It is sent once more, as a new message.")
+    return redirect("incidents:deliveries")

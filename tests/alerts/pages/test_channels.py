@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from alerts import addresses, channel_changes
-from alerts.models import Channel, ChannelKind
+from alerts.models import Channel, ChannelKind, Delivery
 from tests.alerts.facts import make_channel, make_delivery, rule_of
 from tests.factories import NOON, text_of
 
@@ -118,6 +118,19 @@ def test_a_wrong_change_keeps_what_there_was(page: Client) -> None:
     assert addresses.address_of(channel) == HOOK["address"]
 
 
+def test_a_test_is_written_and_shown_on_the_live_page(page: Client) -> None:
+    channel = made()
+    address = f"/incidents/channels/{channel.pk}/"
+
+    assert "A test is on its way" in text_of(page.post(f"{address}test/", follow=True))
+
+    delivery = Delivery.objects.get()
+    assert (delivery.event_type, delivery.channel) == ("test", channel)
+    live = text_of(page.get(address, headers={"HX-Target": "live"}))
+    assert f'id="delivery-{delivery.pk}"' in live
+    assert live.lstrip().startswith('<div id="live" data-live')
+
+
 def test_the_page_tells_problems_rules_and_the_last_messages_as_text(page: Client) -> None:
     channel = made()
     Channel.objects.update(problem="503 <b>down</b>", last_failed_at=NOON)
@@ -156,3 +169,17 @@ def test_a_channel_whose_keys_are_gone_can_still_be_looked_at_and_mended(page: C
 
     channel.refresh_from_db()
     assert len(addresses.signing_keys_of(channel)) == 1
+
+
+def test_a_message_that_was_given_up_is_sent_again_and_no_other(page: Client) -> None:
+    channel = made()
+    failed = make_delivery(channel=channel, given_up_at=NOON, tries=9)
+    sent = make_delivery(channel=channel, sent_at=NOON)
+
+    again = text_of(page.post(f"/incidents/deliveries/{failed.pk}/resend/", follow=True))
+    refused = text_of(page.post(f"/incidents/deliveries/{sent.pk}/resend/", follow=True))
+
+    assert "It is sent once more" in again
+    assert "was sent" in refused
+    assert Delivery.objects.count() == 3
+    assert page.post("/incidents/deliveries/4711/resend/").status_code == 404
