@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from alerts import channel_changes, rule_changes, standing
@@ -15,6 +16,7 @@ from pipelines.serializers import Choice, Flag, Instant, JSONObject, Seconds, St
 from schedules.days.calendar_serializers import entity_tag, raise_all
 
 MOST_CHANNELS = 100
+MOST_TOLD = 200  # changes and breaches of one incident
 
 
 # --- incidents ------------------------------------------------------------------------------------------------------
@@ -77,8 +79,16 @@ class BreachSerializer(StrictSerializer):
 class IncidentDetailSerializer(IncidentSerializer):
     """With its history and its latest breaches, the newest first."""
 
-    changes = ChangeSerializer(many=True, read_only=True)
-    breaches = BreachSerializer(many=True, read_only=True)
+    changes = serializers.SerializerMethodField()
+    breaches = serializers.SerializerMethodField()
+
+    @extend_schema_field(ChangeSerializer(many=True))
+    def get_changes(self, incident: Incident) -> Any:
+        return ChangeSerializer(incident.changes.order_by("-id")[:MOST_TOLD], many=True).data
+
+    @extend_schema_field(BreachSerializer(many=True))
+    def get_breaches(self, incident: Incident) -> Any:
+        return BreachSerializer(incident.breaches.order_by("-id")[:MOST_TOLD], many=True).data
 
 
 class AssignSerializer(StrictSerializer):
@@ -209,7 +219,7 @@ class ChannelSerializer(StrictSerializer):
 
     id = serializers.IntegerField(read_only=True)
     name = Text(max_length=channel_changes.LONGEST_NAME)
-    kind = Choice(choices=ChannelKind.values)
+    kind = Choice(choices=ChannelKind.choices)
     address = Text(max_length=2000, write_only=True)
     shown_address = serializers.CharField(read_only=True)
     is_active = Flag(required=False)

@@ -19,6 +19,9 @@ from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 
+from alerts.channel_resource import ChannelViewSet, DeliveryViewSet
+from alerts.rule_resource import AlertRuleViewSet
+from alerts.viewsets import IncidentViewSet
 from orchestrator_site.health import SystemView, healthz, readyz
 from orchestrator_site.token_resource import TokenViewSet
 from pipelines.viewsets import NUMBER, PIPELINE_UUID, PipelineViewSet
@@ -74,6 +77,10 @@ router.register("maintenance_windows", MaintenanceWindowViewSet, "maintenance_wi
 router.register("occurrences", OccurrenceViewSet, "occurrences")
 router.register("pipeline_runs", PipelineRunViewSet, "pipeline_runs")
 router.register("block_runs", BlockRunViewSet, "block_runs")
+router.register("incidents", IncidentViewSet, "incidents")
+router.register("alert_rules", AlertRuleViewSet, "alert_rules")
+router.register("alert_channels", ChannelViewSet, "alert_channels")
+router.register("alert_deliveries", DeliveryViewSet, "alert_deliveries")
 router.register("pools", PoolViewSet, "pools")
 router.register("retention", RetentionViewSet, "retention")
 router.register("tokens", TokenViewSet, "tokens")

@@ -321,6 +321,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "ChannelKind": "alerts.models.ChannelKind",
         "RunStatus": "runs.states.RunStatus",
         "BlockStatus": "runs.states.BlockStatus",
         "ScheduleStatus": "schedules.serializers.SCHEDULE_STATUSES",

@@ -40,8 +40,11 @@ class Written(mixins.ListModelMixin, Resource):
         return self.told(self.get_object())
 
     def told(self, row: Model, code: int = status.HTTP_200_OK) -> Response:
-        data = self.get_serializer_class()(row).data
-        return Response(data, status=code, headers={"ETag": entity_tag(row, data)})
+        return Response(self.get_serializer_class()(row).data, status=code, headers={"ETag": self.tag(row)})
+
+    def tag(self, row: Model) -> str:
+        """Return the ETag of what people decided about the row."""
+        return entity_tag(row, self.get_serializer_class()(row).data)
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
@@ -50,10 +53,10 @@ class Written(mixins.ListModelMixin, Resource):
     def locked(self) -> Any:
         row = self.get_object()
         expected = self.request.headers.get("If-Match", "*")
-        tag = entity_tag(row, self.get_serializer_class()(row).data)
-        if expected != "*" and tag not in [each.strip() for each in expected.split(",")]:
+        if expected != "*" and self.tag(row) not in [each.strip() for each in expected.split(",")]:
+            when = f" at {row.updated_at:%H:%M} UTC" if hasattr(row, "updated_at") else ""
             raise Refusal(
-                f"Someone changed this {self.what} at {row.updated_at:%H:%M} UTC.",
+                f"Someone changed this {self.what}{when}.",
                 hint="Read it again, then send your change with its new ETag.",
                 code="stale",
             )
