@@ -5,8 +5,7 @@ look at nothing new is a handful of small questions, each answered by an index.
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -18,7 +17,7 @@ from alerts.watching.look import Look, Memory
 
 logger = logging.getLogger(__name__)
 EVERY = timedelta(seconds=3)
-TURN = 0.3  # seconds after which the rest of the news is left for the next turn
+CHUNK = 50  # events, after which it is asked whether the turn is over
 SOON = timedelta(milliseconds=200)
 HEALTH_EVERY = timedelta(seconds=10)
 Thing = TypeVar("Thing")
@@ -39,33 +38,49 @@ class Evaluator:
     def look(self, moment: datetime) -> datetime | None:
         """Look once; return when to come again if there is more to read than fits into a turn."""
         look = Look(moment, self.memory)
-        has_more = self.read_events(look)
-        if ledger.is_wanted(look):
-            for rows in self.ledger.news(moment):
-                each(rows, lambda row: ledger.take(look, row))
+        has_more = self.read_events(look) or self.read_ledger(look)
         usual.take_long(look, going_on.look_at(look))
         self.freshness.look_at(look)
         self.logs.look_at(look)
+        look.flush()
         if not self.health_at <= moment < self.health_at + HEALTH_EVERY:
             self.health_at = moment
             health.look_at(look, heartbeat.conditions())
             self.deliveries.look_at(look)
+            ledger.close_of_many(look)
         upkeep.look_at(look)
+        look.flush()
         return moment + SOON if has_more else None
 
     def read_events(self, look: Look) -> bool:
         """Deal with the events since the last look; tell whether there are more."""
-        until = time.monotonic() + TURN
         while lines := self.events.news(look.moment):
-            watched = [line.id for line in lines if line.kind in ended.WATCHED]
-            if watched:
-                look.opened = None  # what others wrote about the events before is read again
-                each(ended.read(watched), lambda event: ended.take(look, event))
+            for begin in range(0, len(lines), CHUNK):
+                if look.is_over:
+                    self.events.stop_at(lines[begin - 1].id if begin else lines[0].id - 1)
+                    self.events.save(look.moment)
+                    return True
+                self.take(look, lines[begin : begin + CHUNK])
             self.events.save(look.moment)
-            if len(lines) < event_cursor.AT_ONCE:
-                return False
-            if time.monotonic() > until:
+        return False
+
+    def take(self, look: Look, lines: Sequence[event_cursor.Line]) -> None:
+        """Deal with some events, in order, and write down what they broke."""
+        watched = [line.id for line in lines if line.kind in ended.WATCHED]
+        if watched:
+            look.opened = None  # what others wrote about the events before is read again
+            each(ended.read(watched), lambda event: ended.take(look, event))
+            look.flush()
+
+    def read_ledger(self, look: Look) -> bool:
+        """Deal with what came to nothing since the last look; tell whether there is more."""
+        if not ledger.is_wanted(look):
+            return False
+        for rows in self.ledger.news(look.moment):
+            if look.is_over:
                 return True
+            ledger.take_all(look, rows)
+            look.flush()
         return False
 
 

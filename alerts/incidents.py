@@ -3,12 +3,14 @@
 Each function is one transaction and writes one `Change`, the incident's history, from which messages are made.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from alerts import messages
 from alerts.models import AlertRule, Breach, Change, Incident, Severity, Step
@@ -29,6 +31,22 @@ RETRIED_AT_ONCE = 200
 # --- what the evaluator writes --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Something that broke a rule. `key` names what did: it is written down once, whoever looks and how often."""
+
+    key: str
+    title: str
+    happened_at: datetime
+    message: str = ""
+    severity: str = ""  # "" for that of the rule
+    pipeline: Pipeline | None = None
+    trigger_id: int | None = None
+    block_uuid: str = ""
+    run_id: int | None = None
+    muted_by: str = ""
+
+
 def record(
     rule: AlertRule,
     key: str,
@@ -36,82 +54,101 @@ def record(
     *,
     fingerprint: str,
     title: str,
-    message: str = "",
-    severity: str | None = None,
-    pipeline: Pipeline | None = None,
-    trigger_id: int | None = None,
-    block_uuid: str = "",
-    run_id: int | None = None,
     happened_at: datetime | None = None,
-    muted_by: str = "",
+    **fields: Any,
 ) -> Incident | None:
-    """Write down that something broke a rule; None if it was: `key` names what did, whoever looks and how often.
+    """Write down that something broke a rule; None if it was. `fields` are those of `Found`."""
+    found = Found(key=key, title=title, happened_at=happened_at or moment, **fields)
+    return record_all(rule, fingerprint, [found], moment)
+
+
+def record_all(rule: AlertRule, fingerprint: str, found: Sequence[Found], moment: datetime) -> Incident | None:
+    """Write down what broke a rule with the same trouble; None if all of it was.
 
     The open incident of the fingerprint is told of it, or one is opened. Safe for any number of callers at once.
     """
-    if Breach.objects.filter(rule=rule, key=key[:200]).exists():
+    by_key = {each.key[:200]: each for each in found}
+    known = set(Breach.objects.filter(rule=rule, key__in=list(by_key)).values_list("key", flat=True))
+    new = [each for key, each in by_key.items() if key not in known]
+    if not new:
         return None
-    happened_at, message = happened_at or moment, clean(message)
-    latest: dict[str, Any] = {"detail": message, "last_seen_at": happened_at, "run_id": run_id}
-    first: dict[str, Any] = {
-        "rule": rule,
-        "title": clean(title)[:300],
-        "severity": severity or rule.severity,
-        "pipeline": pipeline,
-        "trigger_id": trigger_id,
-        "block_uuid": block_uuid[:255],
-        "runbook_url": rule.runbook_url,
-        "opened_at": happened_at,
-        **latest,
-    }
-    fields: dict[str, Any] = {"run_id": run_id, "happened_at": happened_at, "muted_by": muted_by[:200]}
-    with transaction.atomic():
-        breach = once(
-            Breach(rule=rule, key=key[:200], message=message.partition("\n")[0][:500], noted_at=moment, **fields)
-        )
-        if breach is None:
+    try:
+        with transaction.atomic():
+            return write_down(rule, fingerprint[:200], new, moment)
+    except IntegrityError:  # another has written one of them meanwhile
+        if len(new) == 1:
             return None
-        incident, step = opened_or_seen(fingerprint, first, latest, is_muted=bool(muted_by))
-        Breach.objects.filter(pk=breach.pk).update(incident=incident)
-        write(incident, step, moment, message=first["title"] if step == Step.OPENED else message)
+    alone = [record_all(rule, fingerprint, [each], moment) for each in new]
+    return next((incident for incident in reversed(alone) if incident), None)
+
+
+def write_down(rule: AlertRule, fingerprint: str, new: Sequence[Found], moment: datetime) -> Incident:
+    """Write the breaches, and tell their incident, its row held; IntegrityError if one was written by another."""
+    latest, severity = new[-1], max((each.severity or rule.severity for each in new), key=LOUDNESS.index)
+    incident, is_new = opened(fingerprint, first_fields(rule, new[0], severity))
+    is_heard = any(not each.muted_by for each in new)
+    is_first_heard = not is_new and is_heard and not incident.breaches.filter(muted_by="").exists()
+    Breach.objects.bulk_create([breach_of(rule, incident, each, moment) for each in new])
+    rises = LOUDNESS.index(severity) > LOUDNESS.index(incident.severity)
+    fields = {
+        "detail": clean(latest.message),
+        "run_id": latest.run_id,
+        "last_seen_at": max(incident.last_seen_at, *(each.happened_at for each in new)),
+        "severity": severity if rises else incident.severity,
+        "breaches_count": incident.breaches_count + len(new) - is_new,
+    }
+    Incident.objects.filter(pk=incident.pk).update(**fields)
+    incident.__dict__.update(fields)
+    if is_new:
+        write(incident, Step.OPENED, moment, message=incident.title)
+    if more := len(new) - is_new:
+        step = Step.ESCALATED if rises else Step.RENOTIFIED if is_first_heard else Step.SEEN_AGAIN
+        text = clean(latest.message)
+        write(incident, step, moment, message=f"{more} times more, the latest: {text}" if more > 1 else text)
     return incident
 
 
-def once(breach: Breach) -> Breach | None:
-    """Store a breach; None if somebody else was first."""
-    try:
-        with transaction.atomic():
-            breach.save(force_insert=True)
-    except IntegrityError:
-        return None
-    return breach
+def first_fields(rule: AlertRule, found: Found, severity: str) -> dict[str, Any]:
+    return {
+        "rule": rule,
+        "title": clean(found.title)[:300],
+        "detail": clean(found.message),
+        "severity": severity,
+        "pipeline": found.pipeline,
+        "trigger_id": found.trigger_id,
+        "block_uuid": found.block_uuid[:255],
+        "run_id": found.run_id,
+        "runbook_url": rule.runbook_url,
+        "opened_at": found.happened_at,
+        "last_seen_at": found.happened_at,
+    }
 
 
-def opened_or_seen(
-    fingerprint: str, first: dict[str, Any], latest: dict[str, Any], *, is_muted: bool
-) -> tuple[Incident, Step]:
-    """Return the open incident of the fingerprint, its row held, and what this breach is to it."""
-    for _ in range(2):
-        incident = Incident.objects.select_for_update().filter(fingerprint=fingerprint[:200], closed_at=None).first()
+def breach_of(rule: AlertRule, incident: Incident, found: Found, moment: datetime) -> Breach:
+    return Breach(
+        rule=rule,
+        key=found.key[:200],
+        incident=incident,
+        message=clean(found.message).partition("\n")[0][:500],
+        run_id=found.run_id,
+        muted_by=found.muted_by[:200],
+        happened_at=found.happened_at,
+        noted_at=moment,
+    )
+
+
+def opened(fingerprint: str, fields: dict[str, Any]) -> tuple[Incident, bool]:
+    """Return the open incident of the fingerprint, its row held, and whether it is a new one."""
+    for _ in range(3):
+        incident = Incident.objects.select_for_update().filter(fingerprint=fingerprint, closed_at=None).first()
         if incident is not None:
-            return incident, seen(incident, first["severity"], latest, is_muted=is_muted)
+            return incident, False
         try:
             with transaction.atomic():
-                return Incident.objects.create(fingerprint=fingerprint[:200], **first), Step.OPENED
+                return Incident.objects.create(fingerprint=fingerprint, **fields), True
         except IntegrityError:  # somebody opened it meanwhile: now it can be read
             continue
-    raise AssertionError("an incident was opened and closed by others at once, twice")
-
-
-def seen(incident: Incident, severity: str, latest: dict[str, Any], *, is_muted: bool) -> Step:
-    """Tell an open incident of another breach of the same trouble."""
-    rises = LOUDNESS.index(severity) > LOUDNESS.index(incident.severity)
-    is_first_heard = not is_muted and not incident.breaches.filter(muted_by="").exists()
-    fields = {**latest, "severity": severity if rises else incident.severity}
-    fields["last_seen_at"] = max(incident.last_seen_at, latest["last_seen_at"])
-    Incident.objects.filter(pk=incident.pk).update(**fields, breaches_count=F("breaches_count") + 1)
-    incident.__dict__.update(fields, breaches_count=incident.breaches_count + 1)
-    return Step.ESCALATED if rises else Step.RENOTIFIED if is_first_heard else Step.SEEN_AGAIN
+    raise RuntimeError(f"the incident of {fingerprint!r} is opened and closed again and again")
 
 
 def recover(fingerprint: str, moment: datetime, reason: str) -> Incident | None:

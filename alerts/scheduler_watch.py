@@ -53,6 +53,7 @@ class Watch:
         for watched in look.rules(Kind.UNHEALTHY):
             if about_all(watched.rule, NAME) not in look.open():
                 begin(look, watched.rule.pk, silence(last, moment))
+        look.flush()
         return True
 
 

@@ -141,7 +141,7 @@ def failed_in_a_row(run: PipelineRun, until: datetime, *, of_trigger: bool, most
 
 def heal(look: Look, run: PipelineRun, ended_at: datetime, broken: set[str]) -> None:
     """Close what a completed run shows to be well again: what an earlier run of the same pipeline and trigger broke."""
-    mine = [each for each in look.open().values() if each.pipeline_id == run.pipeline_id]
+    mine = look.open_of(run.pipeline_id)
     if any(each.rule is not None and each.rule.kind == Kind.SLA for each in mine):
         broken |= passed_slas(look, run)
     for incident in mine:

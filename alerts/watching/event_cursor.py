@@ -79,6 +79,11 @@ class EventCursor:
                     self.gaps.setdefault(number, moment)
             before = line.id
 
+    def stop_at(self, number: int) -> None:
+        """Leave what comes after this number for the next time."""
+        self.read_to = number
+        self.gaps = {gap: since for gap, since in self.gaps.items() if gap < number}
+
     def save(self, moment: datetime) -> None:
         """Move the bookmark to where nothing before is missing; call it when what was read is dealt with."""
         position = min(self.gaps, default=(self.read_to or 0) + 1) - 1

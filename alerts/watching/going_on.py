@@ -93,6 +93,8 @@ def late_moments(look: Look) -> None:
             if at >= look.moment - max(spans) or not look.memory.knows(f"moment {pk} {look.rules_key}")
         ]
         for row in rows.filter(pk__in=new[:AT_ONCE]).select_related("pipeline", "schedule"):
+            if look.is_over:
+                return
             late_moment(look, row, f"it is {row.decision}: {row.reason}")
 
 
@@ -172,6 +174,8 @@ def look_at(look: Look) -> list[PipelineRun]:
         return []
     runs = unfinished()
     for run in runs:
+        if look.is_over:
+            break
         late(look, run, look.moment)
     waits(look, runs)
     return runs

@@ -1,19 +1,22 @@
 """Moments that came to nothing: missed, expired, skipped. Read from the ledger by when that was decided."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import Q
 
 from alerts.kinds import Deadline, Moments
-from alerts.models import Bookmark, Kind
+from alerts.models import AlertRule, Bookmark, Kind
 from alerts.watching import going_on
-from alerts.watching.look import Look
+from alerts.watching.look import Look, Subject, about_all, covers
 from runs.models.runs import Written
 from schedules.models import Decision, Occurrence
+from schedules.reasons.drift import about
 
 NAME = "ledger"
-AT_ONCE = 1000
+AT_ONCE = 200
+MANY, OF_MANY = 20, "moments of many triggers"
+QUIET_FOR = timedelta(minutes=15)
 LATEST = timedelta(minutes=2)  # a decision is committed at most this much after its time
 # In the order of the index: SQLite takes one only for what reads the same.
 PASSED_OVER = tuple(Written(each.value) for each in (Decision.EXPIRED, Decision.MISSED, Decision.SKIPPED))
@@ -52,18 +55,44 @@ class LedgerCursor:
         return found
 
 
-def take(look: Look, row: Occurrence) -> None:
-    """Write down that a moment came to nothing, for the rules that want to know."""
-    subject = going_on.subject_of(row)
-    when = f"{row.scheduled_for:%Y-%m-%d %H:%M} UTC"
-    for watched in look.rules(Kind.OCCURRENCE_MISSED, subject):
-        assert isinstance(watched.told, Moments)
-        if row.decision in watched.told.decisions:
-            title = f"Moments of {subject.name} are {row.decision}"
-            message = f"The moment {when} was {row.decision}: {row.reason}".rstrip(": ")
-            look.breaks(watched.rule, f"occurrence {row.pk}", subject, title=title, message=message, at=row.decided_at)
-    if row.decision != Decision.SKIPPED and look.has(Kind.DEADLINE) and row.backfill_id is None:
-        going_on.late_moment(look, row, f"it was {row.decision}")
+def take_all(look: Look, rows: Sequence[Occurrence]) -> None:
+    """Write down that moments came to nothing, for the rules that want to know.
+
+    Where many triggers are struck at once, as by an outage, that is one trouble and not one for each of them.
+    """
+    for watched in look.rules(Kind.OCCURRENCE_MISSED):
+        told = watched.told
+        assert isinstance(told, Moments)
+        subjects = [(row, going_on.subject_of(row)) for row in rows if row.decision in told.decisions]
+        mine = [(row, subject) for row, subject in subjects if covers(watched.rule, subject)]
+        is_many = len({row.schedule_id for row, _ in mine}) > MANY
+        for row, subject in mine:
+            say_passed_over(look, watched.rule, row, subject, is_many=is_many)
+    if look.has(Kind.DEADLINE):
+        for row in rows:
+            if row.decision != Decision.SKIPPED and row.backfill_id is None:
+                going_on.late_moment(look, row, f"it was {row.decision}")
+
+
+def say_passed_over(look: Look, rule: AlertRule, row: Occurrence, subject: Subject, *, is_many: bool) -> None:
+    message = f"The moment {row.scheduled_for:%Y-%m-%d %H:%M} UTC was {row.decision}: {row.reason}".rstrip(": ")
+    look.breaks(
+        rule,
+        f"occurrence {row.pk}",
+        None if is_many else subject,
+        title=f"Moments of {'many triggers' if is_many else subject.name} are {row.decision}",
+        message=f"{subject.name}: {message}" if is_many else message,
+        at=row.decided_at,
+        fingerprint=about_all(rule, OF_MANY) if is_many else "",
+    )
+
+
+def close_of_many(look: Look) -> None:
+    """The trouble of many triggers is over when it struck none for a while."""
+    for watched in look.rules(Kind.OCCURRENCE_MISSED):
+        incident = look.open().get(about_all(watched.rule, OF_MANY))
+        if incident is not None and look.moment - incident.last_seen_at >= QUIET_FOR:
+            look.heal(incident.fingerprint, f"Nothing of the kind for {about(QUIET_FOR)}")
 
 
 def is_wanted(look: Look) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 
 from alerts import incidents, kinds
@@ -21,6 +23,7 @@ from schedules.days.maintenance import Effect, MaintenanceWindow
 from schedules.models import PipelineSchedule
 
 logger = logging.getLogger(__name__)
+TURN = 0.3  # seconds of a look
 MOST_OPEN = 5000
 MOST_SAID = 200_000
 LONGEST_NAME = 80
@@ -81,7 +84,9 @@ class Look:
         self.moment = moment
         self.memory = memory or Memory()
         self.by_kind: dict[str, list[Watched]] = defaultdict(list)
+        self.until = time.monotonic() + TURN
         self.opened: dict[str, Incident] | None = None
+        self.pending: dict[tuple[int, str], tuple[AlertRule, list[incidents.Found]]] = {}
         self.triggers: dict[int, list[str]] = {}
         for rule in AlertRule.objects.active().select_related("pipeline").order_by("id"):
             self.take(rule)
@@ -95,6 +100,11 @@ class Look:
             if problem not in self.memory.logged:
                 self.memory.logged.add(problem)
                 logger.warning("%s", problem)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the rest is to be left for the next look: the loop has other duties."""
+        return time.monotonic() > self.until
 
     # --- rules
 
@@ -125,31 +135,43 @@ class Look:
         message: str,
         at: datetime | None = None,
         fingerprint: str = "",
-        severity: str | None = None,
-    ) -> bool:
-        """Write a breach down if it is a new one; tell whether it was."""
+        severity: str = "",
+    ) -> None:
+        """Have a breach written down with the next `flush`, if it is a new one."""
         if f"{rule.pk} {key}" in self.memory.said:
-            return False
+            return
         about: dict[str, Any] = {}
         if subject is not None:
             fingerprint = fingerprint or fingerprint_of(rule, subject)
             about = {"pipeline": subject.pipeline, "trigger_id": subject.trigger_id, "run_id": subject.run_id}
             about["block_uuid"] = subject.block_uuid
-        found = incidents.record(
-            rule,
-            key,
-            self.moment,
-            fingerprint=fingerprint,
+        at = at or self.moment
+        found = incidents.Found(
+            key=key,
             title=title,
             message=message,
             severity=severity,
-            **about,
             happened_at=at,
-            muted_by=self.muted_by(at or self.moment, subject),
+            muted_by=self.muted_by(at, subject),
+            **about,
         )
-        self.memory.knows(f"{rule.pk} {key}")
-        self.keep(fingerprint, found)
-        return found is not None
+        self.pending.setdefault((rule.pk, fingerprint), (rule, []))[1].append(found)
+
+    def flush(self, pipeline_id: int | None = None) -> None:
+        """Write down what was found, of one pipeline or all of it; what cannot be does not stop the rest."""
+        for (rule_id, fingerprint), (rule, found) in list(self.pending.items()):
+            pipeline = found[0].pipeline
+            if pipeline_id is not None and (pipeline is None or pipeline.pk != pipeline_id):
+                continue
+            del self.pending[rule_id, fingerprint]
+            try:
+                self.keep(fingerprint, incidents.record_all(rule, fingerprint, found, self.moment))
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception:  # one of many: it is named, and left out
+                logger.exception("a breach of the rule %s could not be written: %s", rule, fingerprint)
+            for each in found:
+                self.memory.knows(f"{rule.pk} {each.key}")
 
     def keep(self, fingerprint: str, found: Incident | None) -> None:
         """Know of what was opened; what another evaluator wrote is read again."""
@@ -159,7 +181,16 @@ class Look:
             self.opened[fingerprint] = found
 
     def open(self) -> dict[str, Incident]:
-        """Return the open incidents by their fingerprints."""
+        """Return the open incidents by their fingerprints, with those that were just found."""
+        self.flush()
+        return self.known_open()
+
+    def open_of(self, pipeline_id: int) -> list[Incident]:
+        """Return the open incidents of a pipeline."""
+        self.flush(pipeline_id)
+        return [each for each in self.known_open().values() if each.pipeline_id == pipeline_id]
+
+    def known_open(self) -> dict[str, Incident]:
         if self.opened is None:
             rows = Incident.objects.open().select_related("rule").order_by("-last_seen_at")[:MOST_OPEN]
             self.opened = {row.fingerprint: row for row in rows}

@@ -139,9 +139,9 @@ def take(look: Look, result: Result) -> None:
                 broken.add(fingerprint_of(watched.rule, subject))
     if not result.job.has_completed:
         return
-    for incident in list(look.open().values()):
+    for incident in look.open_of(run.pipeline_id):
         is_about_it = incident.rule is not None and incident.rule.kind == Kind.LOG_PATTERN
-        is_mine = incident.pipeline_id == run.pipeline_id and incident.trigger_id in (None, run.trigger_id)
+        is_mine = incident.trigger_id in (None, run.trigger_id)
         if is_about_it and is_mine and incident.fingerprint not in broken and (incident.run_id or 0) < run.pk:
             look.heal(incident.fingerprint, f"Run {run.pk} completed without saying it")
 

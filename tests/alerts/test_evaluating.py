@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from alerts import evaluating
 from alerts.evaluating import Evaluator
 from alerts.models import AlertRule, Breach, Incident, Kind
 from alerts.watching import health
+from alerts.watching.look import Look
 from runs.models import Event, Origin, PipelineRun
 from runs.states import RunStatus
 from tests.alerts.rules import begun, ends, happens, make_incident, make_rule
@@ -84,6 +86,31 @@ def test_whatever_is_asked_is_answered_by_indexes(quiet: None) -> None:
     selects = [(sql, params) for sql, params in asked if sql.startswith("SELECT") and '"id" DESC LIMIT' not in sql]
     assert len(selects) > 20
     assert [sql for sql, params in selects if WHOLE.search(plan_of(sql, params))] == []
+
+
+@pytest.mark.django_db
+def test_a_burst_is_dealt_with_in_turns_that_leave_the_loop_to_others(
+    quiet: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule, evaluator = make_rule(), begun()
+    runs = [make_run() for _ in range(7)]
+    for run in runs:
+        ends(run, RunStatus.FAILED, NOON + SECOND)
+    monkeypatch.setattr(evaluating, "CHUNK", 3)
+    monkeypatch.setattr("alerts.watching.look.TURN", -1)
+    assert evaluator.look(NOON + SECOND) == NOON + SECOND + evaluating.SOON
+    assert not Breach.objects.exists()
+    turns = iter([False, True] * 9)
+    monkeypatch.setattr("alerts.watching.look.Look.is_over", property(lambda look: next(turns)))
+    evaluator.read_events(Look(NOON + 2 * SECOND))
+    assert Breach.objects.count() == 3
+    begun(NOON).look(NOON + 2 * SECOND)
+    monkeypatch.undo()
+    evaluator.look(NOON + 3 * SECOND)
+    assert Breach.objects.filter(rule=rule).count() == 7
+    incident = Incident.objects.get()
+    assert incident.breaches_count == 7
+    assert incident.changes.first().message == "etl failed"  # type: ignore[union-attr]
 
 
 STEP = st.one_of(

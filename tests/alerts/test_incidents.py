@@ -50,6 +50,22 @@ def test_further_breaches_of_the_same_trouble_are_counted() -> None:
     assert steps(second) == [Step.OPENED, Step.SEEN_AGAIN]
 
 
+def test_many_at_once_are_one_line_of_its_history() -> None:
+    rule = make_rule()
+    found = [
+        incidents.Found(key=f"run {number}", title="etl failed", happened_at=NOON, message=f"Run {number} failed.")
+        for number in range(1, 6)
+    ]
+    incidents.record_all(rule, "run_failed of etl", found[:1], NOON)
+    incident = incidents.record_all(rule, "run_failed of etl", found, LATER)
+    assert incident is not None
+    assert (incident.breaches_count, Breach.objects.count()) == (5, 5)
+    assert [change.message for change in incident.changes.order_by("id")] == [
+        "etl failed",
+        "4 times more, the latest: Run 5 failed.",
+    ]
+
+
 def test_another_trouble_is_another_incident() -> None:
     rule = make_rule()
     assert make_incident(rule) != make_incident(rule, key="run 2", fingerprint="run_failed of other")

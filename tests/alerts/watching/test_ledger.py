@@ -71,6 +71,20 @@ def test_a_later_run_of_the_trigger_closes_it() -> None:
     assert open_incidents() == []
 
 
+def test_many_triggers_at_once_are_one_trouble_until_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MANY", 2)
+    make_rule(Kind.OCCURRENCE_MISSED)
+    evaluator = begun()
+    for number in range(3):
+        pass_over(make_schedule(name=f"trigger {number}"), 1)
+    evaluator.look(NOON + MINUTE)
+    assert (Breach.objects.count(), open_incidents()) == (3, ["Moments of many triggers are missed"])
+    evaluator.look(NOON + 15 * MINUTE)
+    assert len(open_incidents()) == 1
+    evaluator.look(NOON + 17 * MINUTE)
+    assert open_incidents() == []
+
+
 def test_many_decisions_are_read_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "AT_ONCE", 3)
     make_rule(Kind.OCCURRENCE_MISSED)
