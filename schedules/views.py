@@ -16,6 +16,7 @@ from pipelines.refusal import Refusal
 from runs import overview
 from runs.forms import StartForm, what_came_of
 from runs.models import PipelineRun
+from runs.variable_form import VariableForm
 from runs.views import is_refresh, with_progress
 from schedules import holding, scheduler, timetable, triggers
 from schedules.days.calendars import Shelf
@@ -104,7 +105,8 @@ def resume(request: HttpRequest, schedule_id: int) -> HttpResponse:
 @require_POST
 def start(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """Run now, with this trigger's settings; sending the same form twice starts it once."""
-    schedule, form = find(schedule_id), StartForm.sent(request.POST)
+    schedule = find(schedule_id)
+    form = VariableForm.filled(request.POST, known_variables(schedule))
     run = form.start(partial(scheduler.start_now, schedule), user=request.user, moment=timezone.now())
     if run is None:
         return render(request, "schedules/detail.html", page_of(schedule, None) | {"start": form}, status=422)
@@ -173,9 +175,15 @@ def page_of(schedule: PipelineSchedule, before: str | None, decision: str = "") 
         "runs": with_progress(runs[:RUNS]),
         "strip": runs[::-1],
         **of_file(schedule),
-        "start": StartForm.fresh(),
+        "start": VariableForm.of(known_variables(schedule)),
         "now": now,
     }
+
+
+def known_variables(schedule: PipelineSchedule) -> dict[str, Any]:
+    """Return the variables of a run of it, as they are if nobody says otherwise: the trigger's over the pipeline's."""
+    version = schedule.pipeline.current_version
+    return {**((version.settings.get("variables") or {}) if version else {}), **schedule.variables}
 
 
 def of_file(schedule: PipelineSchedule) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts.models import Incident
 from pipelines import catalog
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
@@ -19,7 +18,6 @@ from runs.views import is_refresh
 from schedules.models import PipelineSchedule
 
 STRIP = 30
-MOST_INCIDENTS = 3
 
 
 class View(NamedTuple):
@@ -67,9 +65,8 @@ def show(
 
 
 def around(pipeline: Pipeline, view: str) -> dict[str, Any]:
-    """Return what the frame shows. Five queries."""
+    """Return what the frame shows. Three queries."""
     strip = overview.last_runs(Pipeline.objects.filter(pk=pipeline.pk), "pipeline", STRIP)[pipeline.pk]
-    incidents = Incident.objects.open().filter(pipeline=pipeline).order_by("-id")
     return {
         "pipeline": pipeline,
         "version": pipeline.current_version,
@@ -79,7 +76,6 @@ def around(pipeline: Pipeline, view: str) -> dict[str, Any]:
         "strip": strip,
         "last": strip[-1] if strip else None,
         "next": next_trigger(pipeline),
-        "incidents": list(incidents[: MOST_INCIDENTS + 1]),
         "start": VariableForm.of(variables_of(pipeline)),
         "now": timezone.now(),
     }

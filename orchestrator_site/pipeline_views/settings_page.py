@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from orchestrator_site.pipeline_views.frame import find, show
-from pipelines.graph import Block
+from pipelines.graph import FIELDS, Block, jsonable
 from pipelines.models import Pipeline, PipelineVersion
 from pipelines.project import metadata_path
 from pipelines.retention_rules import Rules, in_words
@@ -30,7 +30,7 @@ NO_SETTINGS = (
     "outcomes",
     "unsupported",
 )
-DEFAULTS = Block(uuid="")
+BY_DEFAULT = {name: jsonable(getattr(Block(uuid=""), name)) for name in FIELDS if name not in NO_SETTINGS}
 
 
 @require_GET
@@ -98,8 +98,9 @@ def attached(entries: Sequence[Mapping[str, Any]], kind: str, key: str) -> list[
 
 def set_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the settings of a block that are not as they are by default."""
-    for name, value in entry.items():
-        if name not in NO_SETTINGS and hasattr(DEFAULTS, name) and name != "executable":
-            default = getattr(DEFAULTS, name)
-            if value != (list(default) if isinstance(default, tuple) else default) and value not in (None, {}, []):
-                yield name, value
+    for name, default in BY_DEFAULT.items():
+        value = entry.get(name)
+        if name == "configuration" and isinstance(value, Mapping):  # where its code is, is told elsewhere
+            value = {key: each for key, each in value.items() if key not in ("file_source", "file_path")}
+        if value != default and value not in (None, {}, []):
+            yield name, value

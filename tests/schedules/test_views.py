@@ -380,3 +380,16 @@ def test_variables_that_are_not_json_start_nothing(page: Client) -> None:
     assert answer.status_code == 422
     assert "line 1, column 2" in text_of(answer)
     assert not PipelineRun.objects.exists()
+
+
+def test_a_run_now_has_a_field_for_each_variable_of_the_trigger_and_the_pipeline(page: Client) -> None:
+    schedule = make_schedule(make_pipeline(variables={"a": 1, "b": 2}), variables={"b": 20, "c": 30})
+    typed = {"variable:a": "1", "variable:b": "21", "variable:c": "30"}
+
+    shown = text_of(page.get(f"/schedules/{schedule.pk}/"))
+    page.post(f"/schedules/{schedule.pk}/run/", {**typed, "key": str(uuid.uuid4())})
+
+    assert 'name="variable:b" value="20"' in shown
+    run = PipelineRun.objects.get()
+    assert run.variables == {"a": 1, "b": 21, "c": 30}
+    assert run.variable_origins == {"a": "pipeline", "b": "run", "c": "trigger"}
