@@ -27,16 +27,28 @@ class Evaluator:
     """What one process knows of where it is. Losing it costs nothing but reading a little again."""
 
     def __init__(self) -> None:
+        self.logs = said.Reader()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin again from the bookmarks: what was read may not have been written down."""
         self.memory = Memory()
         self.events = event_cursor.EventCursor()
         self.ledger = ledger.LedgerCursor()
         self.freshness = fresh.Freshness()
         self.deliveries = deliveries.Deliveries()
-        self.logs = said.Reader()
+        self.logs.begin_again()
         self.health_at = datetime.min.replace(tzinfo=UTC)
 
     def look(self, moment: datetime) -> datetime | None:
         """Look once; return when to come again if there is more to read than fits into a turn."""
+        try:
+            return self.look_once(moment)
+        except BaseException:
+            self.forget()
+            raise
+
+    def look_once(self, moment: datetime) -> datetime | None:
         look = Look(moment, self.memory)
         has_more = self.read_events(look) or self.read_ledger(look)
         usual.take_long(look, going_on.look_at(look))

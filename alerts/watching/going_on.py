@@ -90,12 +90,13 @@ def late_moments(look: Look) -> None:
         new = [
             pk
             for pk, at in rows.values_list("pk", "scheduled_for")[:MOST_RUNS]
-            if at >= look.moment - max(spans) or not look.memory.knows(f"moment {pk} {look.rules_key}")
+            if at >= look.moment - max(spans) or f"moment {pk} {look.rules_key}" not in look.memory.said
         ]
         for row in rows.filter(pk__in=new[:AT_ONCE]).select_related("pipeline", "schedule"):
             if look.is_over:
                 return
             late_moment(look, row, f"it is {row.decision}: {row.reason}")
+            look.memory.knows(f"moment {row.pk} {look.rules_key}")
 
 
 def late_moment(look: Look, row: Occurrence, why: str) -> None:

@@ -84,6 +84,10 @@ class Reader:
             if not lines:
                 return
 
+    def begin_again(self) -> None:
+        """Read on from the bookmark. What the thread is at is written down all the same when it is done."""
+        self.cursor = EventCursor("logs")
+
     def give(self, job: Job) -> None:
         if self.thread is None:
             self.thread = threading.Thread(target=self.work, name="alerts-logs", daemon=True)

@@ -18,9 +18,8 @@ def look_at(look: Look) -> None:
     due = {each.pk for each in waiting if is_due(each, look)} | was_muted(waiting, look)
     if not due:
         return
-    telling = set(
-        AlertRule.channels.through.objects.filter(channel__is_active=True).values_list("alertrule", flat=True)
-    )
+    links = AlertRule.channels.through.objects.filter(channel__is_active=True, alertrule__is_active=True)
+    telling = set(links.values_list("alertrule", flat=True))
     for incident in waiting:
         if incident.pk in due and incident.rule_id in telling and not is_muted(incident, look):
             incidents.remind(incident, look.moment)

@@ -1,11 +1,12 @@
 """A look costs what happened, not what exists; and every breach is written once, however looks overlap."""
 
+import contextlib
 import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -113,6 +114,29 @@ def test_a_burst_is_dealt_with_in_turns_that_leave_the_loop_to_others(
     assert incident.changes.first().message == "etl failed"  # type: ignore[union-attr]
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("after", range(1, 26, 2))
+def test_a_database_that_goes_away_in_the_middle_of_a_look_loses_nothing(quiet: None, after: int) -> None:
+    make_rule()
+    make_rule(Kind.DEADLINE, settings={"seconds": 60})
+    evaluator = begun()
+    ends(make_run(), RunStatus.FAILED, NOON + SECOND)
+    make_run(origin=Origin.SCHEDULE)
+    asked = 0
+
+    def fail(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        nonlocal asked
+        asked += not sql.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK"))
+        if asked == after and not sql.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
+            raise OperationalError("the server closed the connection")
+        return execute(sql, params, many, context)
+
+    with contextlib.suppress(OperationalError), connection.execute_wrapper(fail):
+        evaluator.look(NOON + 120 * SECOND)
+    evaluator.look(NOON + 123 * SECOND)
+    assert Breach.objects.count() == 2
+
+
 STEP = st.one_of(
     st.tuples(st.just("ends"), st.sampled_from([RunStatus.FAILED, RunStatus.FAILED, RunStatus.COMPLETED])),
     st.tuples(st.sampled_from(["look", "sla", "anew"]), st.integers(0, 2)),
@@ -122,7 +146,7 @@ STEP = st.one_of(
 class Overlapping(TestCase):
     """Three evaluators look when they like, and may be replaced by one that knows nothing."""
 
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.differing_executors])
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.differing_executors])
     @given(st.lists(STEP, max_size=14))
     def test_every_breach_is_written_once_and_what_is_well_is_closed(self, steps: list[tuple[str, Any]]) -> None:
         AlertRule.objects.all().delete()
