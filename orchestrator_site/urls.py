@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from orchestrator_site import account_pages, saved_views, system_pages
 from orchestrator_site.dashboard import pages as dashboard_pages
+from orchestrator_site.pipeline_list import bulk_pages as pipeline_bulk_pages
 from orchestrator_site.timeline import pages as timeline_pages
 from runs.retaining import retention_pages
 from runs.searching import across_pages
@@ -25,6 +26,7 @@ account = [
 urlpatterns = [
     path("", dashboard_pages.index, name="dashboard"),
     path("pipelines/", include("orchestrator_site.pipeline_views.pipeline_urls")),
+    path("pause-or-resume/", pipeline_bulk_pages.decide, name="bulk_pipelines"),  # any name may be a pipeline's
     path("runs/", include("runs.urls")),
     path("logs/", across_pages.index, name="logs"),
     path("schedules/", include("schedules.urls")),

@@ -18,7 +18,7 @@ from runs.views import is_refresh, with_progress
 from schedules.models import PipelineSchedule
 
 NEXT, RECENT, GOING_ON, RISKS = 10, 8, 8, 8
-FAILED = "?status=failed"  # the list of the runs that the tile counts
+FAILED = "?status=failed&ended=24h"  # the list of the runs that the tile counts
 LOOKED_AHEAD, TIMED = 200, 200  # schedules due next; unfinished runs with a deadline
 
 

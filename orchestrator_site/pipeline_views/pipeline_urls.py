@@ -1,6 +1,6 @@
 from django.urls import path
 
-from orchestrator_site import pipeline_pages
+from orchestrator_site.pipeline_list import pages as list_pages
 from orchestrator_site.pipeline_views import (
     calendar_page,
     code_page,
@@ -16,7 +16,7 @@ from orchestrator_site.pipeline_views import (
 
 app_name = "pipelines"
 urlpatterns = [
-    path("", pipeline_pages.index, name="list"),
+    path("", list_pages.index, name="list"),
     path("<str:uuid>/", overview_page.detail, name="detail"),
     path("<str:uuid>/run/", overview_page.start, name="start"),
     path("<str:uuid>/grid/", grid_page.grid, name="grid"),

@@ -64,7 +64,7 @@ def narrowed(rows: Iterable[Row], *, text: str = "", tag: str = "", owner: str =
     return [
         row
         for row in rows
-        if wanted in f"{row.uuid}\n{row.name}".casefold()
+        if wanted in "\n".join([row.uuid, row.name, *row.tags]).casefold()
         and (not tag or tag in row.tags)
         and (not owner or owner == row.owner)
     ]

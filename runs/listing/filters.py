@@ -18,7 +18,7 @@ from runs.models import Origin, PipelineRun, PipelineRunQuerySet
 from runs.models.runs import choices
 from runs.states import RunStatus
 
-FILTERS = ("q", "status", "pipeline", "origin", "trigger", "tag", "since", "until", "longer")
+FILTERS = ("q", "status", "pipeline", "origin", "trigger", "tag", "since", "until", "ended", "longer")
 WINDOW = 10_000
 SLACK = 1_000  # numbers of runs that were made at once are not quite in the order of their times
 MOST_PIPELINES = 2_000
@@ -67,6 +67,7 @@ class RunFilter(forms.Form):
     origin = forms.ChoiceField(required=False, choices=[("", "Any origin"), *Origin.choices])
     since = text("Created from", "From: 24h, 2025-03-02")
     until = text("Created until", "To")
+    ended = text("Ended from", "Ended from: 24h")
     longer = text("Took longer than", "Longer than: 10m")
     order = forms.ChoiceField(required=False, choices=ORDERS)
     trigger = number()
@@ -96,6 +97,9 @@ class RunFilter(forms.Form):
     def clean_until(self) -> datetime | None:
         return self.moment_of("until")
 
+    def clean_ended(self) -> datetime | None:
+        return self.moment_of("ended")
+
     def moment_of(self, name: str) -> datetime | None:
         given = self.cleaned_data[name]
         found = read_moment(given, self.moment) if given else None
@@ -121,7 +125,9 @@ class RunFilter(forms.Form):
 
     @property
     def folded_are_used(self) -> bool:
-        return any(self.cleaned_data.get(name) for name in ("tag", "origin", "since", "until", "longer", "order"))
+        return any(
+            self.cleaned_data.get(name) for name in ("tag", "origin", "since", "until", "ended", "longer", "order")
+        )
 
     @property
     def is_slow(self) -> bool:
@@ -157,6 +163,8 @@ class RunFilter(forms.Form):
             runs = runs.filter(created_at__gte=asked["since"], pk__gte=self.first_key)
         if asked.get("until"):
             runs = runs.filter(created_at__lt=asked["until"], pk__lte=self.last_key)
+        if asked.get("ended"):
+            runs = runs.filter(completed_at__gte=asked["ended"])
         if but != "before":
             runs = runs.filter(pk__lt=asked["before"]) if asked.get("before") else runs
             runs = runs.filter(pk__gt=asked["after"]) if asked.get("after") else runs

@@ -70,7 +70,8 @@ class PipelineRunQuerySet(models.QuerySet["PipelineRun"]):
     def for_strip(self) -> Self:
         """What one bar of a strip of runs shows, and what the cadence of the runs is told by."""
         times = ("execution_date", "interval_end", "created_at", "started_at", "completed_at")
-        return self.only("status", *times, "pipeline_id", "origin", "backfill_id")
+        of_sla = ("sla_at", "passed_sla")
+        return self.only("status", *times, *of_sla, "pipeline_id", "trigger_id", "origin", "backfill_id")
 
     def for_page(self) -> Self:
         """What the page of one run shows, without the code its version carries."""

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
@@ -31,22 +32,31 @@ def decide(request: HttpRequest) -> HttpResponse:
     except Refusal as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, f"{done:,} trigger{'' if done == 1 else 's'} {verb}d.")
-        for note in notes[:5]:
-            messages.warning(request, note)
+        tell(request, verb, done, notes)
     return redirect("schedules:list")
+
+
+def tell(request: HttpRequest, verb: str, done: int, notes: list[str]) -> None:
+    messages.success(request, f"{done:,} trigger{'' if done == 1 else 's'} {verb}d.")
+    for note in notes[:5]:
+        messages.warning(request, note)
 
 
 def chosen(sent: QueryDict, verb: str, moment: datetime) -> QuerySet[PipelineSchedule]:
     """Return the triggers that are ticked, or all that fit the filter, and that are not so already."""
-    if verb not in VERBS:
-        raise Refusal("Choose whether to pause or to resume them.", field="verb")
     if sent.get("which") == "all":
         text = sent.get("q", "").strip()[:200].replace("\x00", "")
         found = PipelineSchedule.objects.for_list().matching(text, sent.get("state", ""), moment)
     else:
         ids = [int(text) for text in sent.getlist("ids") if text.isascii() and text.isdigit() and len(text) <= 18]
         found = PipelineSchedule.objects.for_list().filter(pk__in=ids[: MOST + 1])
+    return to_change(found, verb)
+
+
+def to_change(found: QuerySet[PipelineSchedule], verb: str) -> QuerySet[PipelineSchedule]:
+    """Return those that are not so already; raise `Refusal` if that is none, or too many."""
+    if verb not in VERBS:
+        raise Refusal("Choose whether to pause or to resume them.", field="verb")
     found = found.filter(is_active=verb == "pause")
     count = found.count()
     if not count:
@@ -78,4 +88,5 @@ def act(found: QuerySet[PipelineSchedule], verb: str, sent: QueryDict, moment: d
 
 def confirmation(sent: QueryDict, verb: str, found: QuerySet[PipelineSchedule]) -> dict[str, Any]:
     kept = [(name, value) for name in ("ids", "which", "q", "state", "verb") for value in sent.getlist(name)]
-    return {"kept": kept, "verb": verb, "count": found.count(), "first": found[:10]}
+    place = {"action": reverse("schedules:bulk"), "back": reverse("schedules:list"), "place": "Schedules"}
+    return {"kept": kept, "verb": verb, "count": found.count(), "first": found[:10], **place}

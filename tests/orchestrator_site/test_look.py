@@ -121,7 +121,7 @@ def test_a_strip_shows_how_long_each_run_took() -> None:
 def test_a_run_that_goes_on_is_a_full_bar() -> None:
     html = rendered("{% strip runs %}", runs=[run(1, RunStatus.RUNNING, None)])
 
-    assert 'height="24.0"' in html
+    assert 'height="24"' in html
 
 
 def test_a_short_value_stays_on_one_line() -> None:

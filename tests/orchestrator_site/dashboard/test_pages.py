@@ -60,6 +60,21 @@ def test_each_number_counts_what_goes_on_or_failed(page: Client) -> None:
     assert context["tiles"].executors == {"local_python": 1}
 
 
+def test_the_tile_of_failed_runs_leads_to_exactly_those_it_counts(page: Client) -> None:
+    now = timezone.now()
+    long_ago, hour = now - timedelta(days=3), timedelta(hours=1)
+    failed = make_run(status=RunStatus.FAILED, created_at=long_ago, completed_at=now - hour)
+    make_run(status=RunStatus.FAILED, created_at=long_ago, completed_at=now - 30 * hour)
+    make_run(status=RunStatus.COMPLETED, created_at=now, completed_at=now)
+
+    answer = page.get("/")
+
+    assert answer.context["failed_count"] == 1
+    address = "/runs/?status=failed&ended=24h"
+    assert f'href="{address.replace("&", "&amp;")}"' in text_of(answer)
+    assert [row["run"].pk for row in page.get(address).context["runs"]] == [failed.pk]
+
+
 def test_a_trigger_past_its_moment_is_late_and_the_tile_leads_to_it(page: Client) -> None:
     now = timezone.now()
     make_schedule(name="behind", next_due_at=now - timedelta(minutes=2))
