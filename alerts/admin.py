@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from alerts import channel_changes, rule_changes
 from alerts.models import AlertRule, Breach, Change, Channel, Delivery, Incident
-from pipelines.admin import ReadOnlyAdmin
+from pipelines.large_admin import LargeAdmin
 
 HTTPS: dict[Any, dict[str, str]] = {models.URLField: {"assume_scheme": "https"}}
 
@@ -37,7 +37,6 @@ class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
     list_select_related = ["pipeline"]
     list_filter = ["is_active", "kind", "severity"]
     search_fields = ["name", "pipeline__uuid", "tag", "block_uuid"]
-    filter_horizontal = ["channels"]
     raw_id_fields = ["pipeline"]
     readonly_fields = ["created_by", "created_at", "updated_at"]
     ordering = ["name"]
@@ -91,36 +90,34 @@ class ChannelAdmin(admin.ModelAdmin[Channel]):
 
 
 @admin.register(Incident)
-class IncidentAdmin(ReadOnlyAdmin):
+class IncidentAdmin(LargeAdmin):
     formfield_overrides = HTTPS
     list_display = ["id", "title", "severity", "pipeline", "breaches_count", "opened_at", "assignee", "closed_at"]
     list_select_related = ["pipeline", "assignee"]
     list_filter = ["severity", ("closed_at", admin.EmptyFieldListFilter)]
-    search_fields = ["=id", "title", "fingerprint", "pipeline__uuid"]
-    show_full_result_count = False
+    search_fields = ["title", "fingerprint", "pipeline__uuid"]
 
 
 @admin.register(Breach)
-class BreachAdmin(ReadOnlyAdmin):
+class BreachAdmin(LargeAdmin):
     list_display = ["id", "key", "rule", "incident", "run_id", "muted_by", "happened_at"]
     list_select_related = ["rule", "incident"]
-    search_fields = ["=run_id", "=incident__id", "key"]
-    show_full_result_count = False
+    search_fields = ["key"]
+    numbers = ("pk", "incident_id", "run_id")
 
 
 @admin.register(Change)
-class ChangeAdmin(ReadOnlyAdmin):
+class ChangeAdmin(LargeAdmin):
     list_display = ["at", "incident", "step", "by", "message"]
     list_select_related = ["incident"]
     list_filter = ["step"]
-    search_fields = ["=incident__id", "by", "message"]
-    show_full_result_count = False
+    search_fields = ["by", "message"]
+    numbers = ("pk", "incident_id")
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnlyAdmin):
+class DeliveryAdmin(LargeAdmin):
     list_display = ["id", "title", "channel", "service", "state", "tries", "next_try_at", "sent_at", "last_error"]
     list_select_related = ["channel"]
     list_filter = ["event_type", ("given_up_at", admin.EmptyFieldListFilter), "channel"]
-    search_fields = ["=id", "title", "uuid"]
-    show_full_result_count = False
+    search_fields = ["title", "uuid"]

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from alerts import standing
 from alerts.forms import MOST_CHOICES, IncidentFilter, deliveries_for_list, people
-from alerts.models import Incident
+from alerts.models import Incident, Step
 from pipelines.models import Pipeline
 from runs.models import BlockRun, PipelineRun, Role
 from runs.states import BlockStatus
@@ -56,7 +56,7 @@ def detail(request: HttpRequest, incident_id: int) -> HttpResponse:
         "runs": runs_of(incident),
         "breaches": breaches[:MOST_BREACHES],
         "more_breaches": len(breaches) > MOST_BREACHES,
-        "changes": list(incident.changes.order_by("-id")[:MOST_CHANGES]),
+        "changes": list(incident.changes.exclude(step=Step.SEEN_AGAIN).order_by("-id")[:MOST_CHANGES]),
         "deliveries": list(deliveries[:MOST_DELIVERIES]),
         "people": people(),
         "snoozes": SNOOZES,

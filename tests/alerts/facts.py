@@ -18,9 +18,9 @@ def make_incident(
     title: str = "etl failed", *, at: datetime = NOON, kind: Kind = Kind.RUN_FAILED, **fields: Any
 ) -> Incident:
     """An incident that was opened at `at` by the first breach of its fingerprint, which is its title."""
-    count = Breach.objects.count()
-    fields = {"fingerprint": title[:200], "message": f"message of {title}"[:500], **fields}
-    incident = incidents.record(rule_of(kind), f"key {count} {title}"[:200], at, title=title, **fields)
+    count, name = Breach.objects.count(), title[:100].replace("\x00", "")
+    fields = {"fingerprint": name, "message": f"message of {title}"[:500], **fields}
+    incident = incidents.record(rule_of(kind), f"key {count} {name}", at, title=title, **fields)
     assert incident is not None
     return incident
 

@@ -142,7 +142,7 @@ def test_the_page_shows_runs_with_their_errors_breaches_history_and_messages(pag
     text = text_of(answer)
 
     assert f'href="/runs/{run.pk}/?block=clean#block"' in text
-    assert f'href="/runs/{run.pk}/log/{failed.pk}/1/"' in text or f"/{failed.pk}/" in text
+    assert f"/runs/{run.pk}/blocks/{failed.pk}/log/1/?at=error" in text
     assert "ValueError: no amount" in text
     assert "message of etl failed" in text
     assert [change.step for change in answer.context["changes"]] == ["opened"]
@@ -159,6 +159,16 @@ def test_the_page_takes_few_queries_with_many_runs(page: Client, django_assert_m
         answer = page.get(f"/incidents/{incident.pk}/")
 
     assert len(answer.context["runs"]) == incident.breaches_count == 6
+
+
+def test_the_history_is_what_happened_to_it_and_not_how_often_it_was_seen(page: Client) -> None:
+    for _ in range(3):
+        incident = make_incident()
+
+    answer = page.get(f"/incidents/{incident.pk}/")
+
+    assert [change.step for change in answer.context["changes"]] == ["opened"]
+    assert len(answer.context["breaches"]) == 3
 
 
 def test_a_closed_incident_says_how_long_it_lasted_and_offers_nothing(page: Client) -> None:
