@@ -1,7 +1,7 @@
 """The query string of the list of runs: a link is a view.
 
-What no index answers (text, origin, how long it took) is looked for among the newest 10,000 runs that the rest of the
-filter leaves: a list is to be there at once, however many runs there are.
+What no index answers (text, origin, how long it took, how runs of one pipeline ended) is looked for among the newest
+10,000 runs that the rest of the filter leaves: a list is to be there at once, however many runs there are.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,10 @@ from django.db.models import F, Q
 
 from pipelines.models import Pipeline
 from runs.listing.spans import read_moment, read_span
+from runs.listing.widgets import QuickSelect
 from runs.models import Origin, PipelineRun, PipelineRunQuerySet
 from runs.models.runs import choices
-from runs.states import RunStatus
+from runs.states import RUN_FINISHED, RunStatus
 
 FILTERS = ("q", "status", "pipeline", "origin", "trigger", "tag", "since", "until", "ended", "longer")
 WINDOW = 10_000
@@ -77,6 +78,7 @@ class RunFilter(forms.Form):
     def __init__(self, data: Any, *, pipelines: Sequence[Known], moment: datetime) -> None:
         super().__init__(data)
         self.known, self.moment = pipelines, moment
+        self.ends: dict[str, int | None] = {}  # of the windows that were asked for
         tags = sorted({tag for each in pipelines for tag in each.tags})
         self.choose("pipeline", "Any pipeline", [each.uuid for each in pipelines])
         self.choose("tag", "Any tag", tags)
@@ -87,7 +89,7 @@ class RunFilter(forms.Form):
         looks = {"aria-label": name.capitalize(), "class": "form-select"}
         given = str(self.data.get(name, ""))
         options = [*names, given] if given and given not in names else names  # one that is gone can still be asked for
-        self.fields[name].widget = forms.Select(
+        self.fields[name].widget = QuickSelect(
             choices=[("", nothing), *((each, each) for each in options)], attrs=looks
         )
 
@@ -132,7 +134,14 @@ class RunFilter(forms.Form):
     @property
     def is_slow(self) -> bool:
         """Whether a part of it has no index, so that only the newest are looked through."""
-        return any(self.cleaned_data.get(name) for name in ("q", "origin", "longer"))
+        return self.state_is_slow or any(self.cleaned_data.get(name) for name in ("q", "origin", "longer"))
+
+    @property
+    def state_is_slow(self) -> bool:
+        """Whether an end is looked for among the runs of a pipeline, a tag or a trigger, where it may be rare."""
+        asked = self.cleaned_data
+        narrowed = any(asked.get(name) for name in ("pipeline", "tag", "trigger"))
+        return narrowed and asked.get("status") in RUN_FINISHED
 
     def used(self) -> list[tuple[str, Any]]:
         """Return the filters that are set, as they were written, for a form that hands them on."""
@@ -145,14 +154,16 @@ class RunFilter(forms.Form):
             return self.indexed(runs, but)
         if self.number is not None:
             return runs.filter(pk=self.number)
-        window = self.indexed(PipelineRun.objects.order_by(self.by_number), but).values("pk")[:WINDOW]
-        return self.slowly(runs.filter(pk__in=window))
+        found, end = self.slowly(self.indexed(runs, but)), self.end_of_window(but)
+        if end is None:
+            return found
+        return found.filter(pk__lte=end) if self.by_number == "id" else found.filter(pk__gte=end)
 
     def indexed(self, runs: PipelineRunQuerySet, but: str = "") -> PipelineRunQuerySet:
         """Narrow by the parts that indexes answer."""
         asked = self.cleaned_data
-        if status := asked.get("status"):
-            runs = runs.filter(status=status)
+        if asked.get("status") and not self.state_is_slow:
+            runs = runs.filter(status=asked["status"])
         if trigger := asked.get("trigger"):
             runs = runs.filter(trigger_id=trigger)
         if asked.get("pipeline"):
@@ -197,12 +208,14 @@ class RunFilter(forms.Form):
             return None
         return PipelineRun.objects.filter(pk=int(given)).values_list("pk", flat=True).first()
 
-    def end_of_window(self) -> int | None:
-        """Return the number at which looking stopped; None if all was looked through."""
+    def end_of_window(self, but: str = "") -> int | None:
+        """Return the number at which looking stops; None if all is looked through."""
         if not self.is_slow or self.number is not None:
             return None
-        keys = self.indexed(PipelineRun.objects.order_by(self.by_number)).values_list("pk", flat=True)
-        return next(iter(keys[WINDOW - 1 : WINDOW]), None)
+        if but not in self.ends:
+            keys = self.indexed(PipelineRun.objects.order_by(self.by_number), but).values_list("pk", flat=True)
+            self.ends[but] = next(iter(keys[WINDOW - 1 : WINDOW]), None)
+        return self.ends[but]
 
     @property
     def by_number(self) -> str:
@@ -210,6 +223,7 @@ class RunFilter(forms.Form):
 
     def slowly(self, runs: PipelineRunQuerySet) -> PipelineRunQuerySet:
         asked = self.cleaned_data
+        runs = runs.filter(status=asked["status"]) if self.state_is_slow else runs
         runs = runs.filter(origin=asked["origin"]) if asked.get("origin") else runs
         if span := asked.get("longer"):
             going_on = Q(completed_at=None, started_at__lte=self.moment - span)
