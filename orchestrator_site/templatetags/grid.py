@@ -1,10 +1,10 @@
 """How the cells of a grid of runs and blocks look. In one piece of text: there may be ten thousand of them."""
 
 from collections.abc import Iterator, Sequence
+from html import escape
 
 from django import template
 from django.urls import reverse
-from django.utils.html import escape
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
@@ -28,13 +28,13 @@ def cells_of(row: Row, columns: Sequence[Column], address: tuple[str, str, str],
         if cell is None:
             yield f'{start}<i class="g-none"></i></td>'
         else:
-            words, look = escape(in_words(cell)), look_of(cell.status)
             link = f"{before}{cell.run}{after}?{query}"
-            yield f'{start}<a class="{shape(cell)} t-{look.tone}" href="{link}" title="{words}"></a></td>'
+            yield f'{start}<a class="{shape(cell)}" href="{link}" title="{escape(in_words(cell))}"></a></td>'
 
 
 def shape(cell: Cell) -> str:
-    return f"g g-{escape(cell.status)}{' many' if cell.members else ''}{' again' if cell.attempt > 1 else ''}"
+    more = f"{' many' if cell.members else ''}{' again' if cell.attempt > 1 else ''}"
+    return f"g g-{cell.status}{more} t-{look_of(cell.status).tone}"
 
 
 def in_words(cell: Cell) -> str:
