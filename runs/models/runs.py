@@ -150,8 +150,8 @@ class PipelineRun(models.Model):
             models.Index(fields=["pipeline", "-id"], name="run_of_pipeline"),
             # schedule page and overlap check: runs of one trigger
             models.Index(fields=["trigger_id", "-id"], name="run_of_trigger"),
-            # backfill plan: how the slots of a pipeline stand
-            models.Index(fields=["pipeline", "execution_date"], name="run_of_slot"),
+            # backfill plan: how the slots of a pipeline stand; calendar: how many of which state each day has
+            models.Index(fields=["pipeline", "execution_date", "status"], name="run_of_slot_by_status"),
             # dashboard: what failed lately
             models.Index(fields=["status", "-completed_at"], name="run_finished_lately"),
             # scheduler: runs past their timeout
