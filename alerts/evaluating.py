@@ -5,9 +5,8 @@ look at nothing new is a handful of small questions, each answered by an index.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError
 
@@ -17,10 +16,9 @@ from alerts.watching.look import Look, Memory
 
 logger = logging.getLogger(__name__)
 EVERY = timedelta(seconds=3)
-CHUNK = 50  # events, after which it is asked whether the turn is over
+CHUNK = 50  # events that are read, and whose breaches are written down, together
 SOON = timedelta(milliseconds=200)
 HEALTH_EVERY = timedelta(seconds=10)
-Thing = TypeVar("Thing")
 
 
 class Evaluator:
@@ -50,8 +48,12 @@ class Evaluator:
 
     def look_once(self, moment: datetime) -> datetime | None:
         look = Look(moment, self.memory)
-        has_more = self.read_events(look) or self.read_ledger(look)
+        has_more = self.read_events(look)
+        look.begin_part()
+        has_more |= self.read_ledger(look)
+        look.begin_part()
         usual.take_long(look, going_on.look_at(look))
+        look.begin_part()
         self.freshness.look_at(look)
         self.logs.look_at(look)
         look.flush()
@@ -68,43 +70,47 @@ class Evaluator:
         """Deal with the events since the last look; tell whether there are more."""
         while lines := self.events.news(look.moment):
             for begin in range(0, len(lines), CHUNK):
-                if look.is_over:
-                    self.events.stop_at(lines[begin - 1].id if begin else lines[0].id - 1)
+                stopped_at = take(look, lines[begin : begin + CHUNK])
+                if stopped_at is not None:
+                    self.events.stop_at(stopped_at)
                     self.events.save(look.moment)
                     return True
-                self.take(look, lines[begin : begin + CHUNK])
             self.events.save(look.moment)
         return False
-
-    def take(self, look: Look, lines: Sequence[event_cursor.Line]) -> None:
-        """Deal with some events, in order, and write down what they broke."""
-        watched = [line.id for line in lines if line.kind in ended.WATCHED]
-        if watched:
-            look.opened = None  # what others wrote about the events before is read again
-            each(ended.read(watched), lambda event: ended.take(look, event))
-            look.flush()
 
     def read_ledger(self, look: Look) -> bool:
         """Deal with what came to nothing since the last look; tell whether there is more."""
         if not ledger.is_wanted(look):
             return False
-        for rows in self.ledger.news(look.moment):
-            if look.is_over:
+        for number, rows in enumerate(self.ledger.news(look.moment)):
+            if number and look.is_over:
                 return True
             ledger.take_all(look, rows)
             look.flush()
         return False
 
 
-def each(things: Iterable[Thing], take: Callable[[Thing], None]) -> None:
-    """Deal with one thing after the other; one that cannot be dealt with does not stop the others."""
-    for thing in things:
-        try:
-            take(thing)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:  # one of many: it is named, and left out
-            logger.exception("an alert could not be evaluated for %s", thing)
+def take(look: Look, lines: Sequence[event_cursor.Line]) -> int | None:
+    """Deal with some events, in order, and write down what they broke; return where to go on if time was over.
+
+    One that cannot be dealt with does not stop the others.
+    """
+    watched = [line.id for line in lines if line.kind in ended.WATCHED]
+    stopped_at = None
+    if watched:
+        look.opened = None  # what others wrote about the events before is read again
+        for event in ended.read(watched):
+            try:
+                ended.take(look, event)
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception:  # one of many: it is named, and left out
+                logger.exception("an alert could not be evaluated for %s", event)
+            if look.is_over:
+                stopped_at = event.pk
+                break
+        look.flush()
+    return stopped_at
 
 
 evaluator = Evaluator()

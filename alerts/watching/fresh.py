@@ -36,12 +36,12 @@ class Freshness:
             if name not in self.subjects:
                 self.subjects[name] = list(subjects(watched))
             for subject in self.subjects[name]:
-                if look.is_over:
-                    return
                 key = f"{name} {subject.pipeline.pk}"
                 due = self.next_at.get(key)
                 if due is None or due <= look.moment or due > look.moment + told.span:
                     self.next_at[key] = ask(look, watched, subject, told.span)
+                    if look.is_over:
+                        return
 
 
 def subjects(watched: Watched) -> Iterator[Subject]:

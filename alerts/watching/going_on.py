@@ -93,10 +93,10 @@ def late_moments(look: Look) -> None:
             if at >= look.moment - max(spans) or f"moment {pk} {look.rules_key}" not in look.memory.said
         ]
         for row in rows.filter(pk__in=new[:AT_ONCE]).select_related("pipeline", "schedule"):
-            if look.is_over:
-                return
             late_moment(look, row, f"it is {row.decision}: {row.reason}")
             look.memory.knows(f"moment {row.pk} {look.rules_key}")
+            if look.is_over:
+                break
 
 
 def late_moment(look: Look, row: Occurrence, why: str) -> None:
@@ -175,8 +175,8 @@ def look_at(look: Look) -> list[PipelineRun]:
         return []
     runs = unfinished()
     for run in runs:
+        late(look, run, look.moment)
         if look.is_over:
             break
-        late(look, run, look.moment)
     waits(look, runs)
     return runs

@@ -23,7 +23,7 @@ from schedules.days.maintenance import Effect, MaintenanceWindow
 from schedules.models import PipelineSchedule
 
 logger = logging.getLogger(__name__)
-TURN = 0.3  # seconds of a look
+TURN = 0.2  # seconds of a part of a look
 MOST_OPEN = 5000
 MOST_SAID = 200_000
 LONGEST_NAME = 80
@@ -84,7 +84,7 @@ class Look:
         self.moment = moment
         self.memory = memory or Memory()
         self.by_kind: dict[str, list[Watched]] = defaultdict(list)
-        self.until = time.monotonic() + TURN
+        self.begin_part()
         self.opened: dict[str, Incident] | None = None
         self.pending: dict[tuple[int, str], tuple[AlertRule, list[incidents.Found]]] = {}
         self.triggers: dict[int, list[str]] = {}
@@ -101,9 +101,13 @@ class Look:
                 self.memory.logged.add(problem)
                 logger.warning("%s", problem)
 
+    def begin_part(self) -> None:
+        """Give the next part of the look its time, whatever those before took."""
+        self.until = time.monotonic() + TURN
+
     @property
     def is_over(self) -> bool:
-        """Tell whether the rest is to be left for the next look: the loop has other duties."""
+        """Tell whether the rest of a part is to be left for the next look: the loop has other duties."""
         return time.monotonic() > self.until
 
     # --- rules
