@@ -14,7 +14,7 @@ def of_year(pipeline_id: int, year: int, zone: ZoneInfo) -> dict[date, dict[str,
     runs = between(pipeline_id, date(year, 1, 1), date(year + 1, 1, 1), zone)
     found: dict[date, dict[str, int]] = {}
     days = runs.annotate(day=TruncDate("execution_date", tzinfo=zone)).values_list("day", "status")
-    for day, status, count in days.annotate(Count("*")).order_by():
+    for day, status, count in days.annotate(runs=Count("*")).order_by():
         found.setdefault(day, {})[status] = count
     return found
 
@@ -23,7 +23,7 @@ def of_day(pipeline_id: int, day: date, zone: ZoneInfo) -> dict[int, dict[str, i
     """Return the states of the runs of each hour of a day. One query."""
     found: dict[int, dict[str, int]] = {}
     hours = of_one_day(pipeline_id, day, zone).annotate(hour=ExtractHour("execution_date", tzinfo=zone))
-    for hour, status, count in hours.values_list("hour", "status").annotate(Count("*")).order_by():
+    for hour, status, count in hours.values_list("hour", "status").annotate(runs=Count("*")).order_by():
         found.setdefault(hour, {})[status] = count
     return found
 
