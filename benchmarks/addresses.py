@@ -12,11 +12,9 @@ from django.apps import apps
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
-from alerts.models import Incident
-from orchestrator_site.models import ApiToken, SavedView
 from pipelines.models import Pipeline
-from runs.models import BlockRun, PipelineRun, Pool
-from schedules.models import Backfill, Calendar, MaintenanceWindow, Occurrence, PipelineSchedule
+from runs.models import BlockRun, PipelineRun
+from schedules.models import Occurrence, PipelineSchedule
 
 # Not measured, and why.
 NO_PAGES = {
@@ -33,6 +31,8 @@ NO_PAGES = {
     "login/": "another page for who is logged in",
     "api/schema/": "does not look at the database",
 }
+# Without these words in their query strings they are refused.
+NEEDED = {"api/v1/logs": "?q=nothing"}
 # What else is looked at: words in the query string, or other things in the places of an address.
 QUERIES: dict[str, Sequence[str]] = {
     "runs/": (
@@ -111,10 +111,10 @@ class Places:
             return self.keys(route)
         if name in FINDERS:
             return FINDERS[name](self)
-        models = [each for each in our_models() if each._meta.model_name.endswith(name.removesuffix("_id"))]
-        if not name.endswith("_id") or not models:
+        model = model_called(name.removesuffix("_id")) if name.endswith("_id") else None
+        if model is None:
             raise UnknownPlaces(f"{route}: say in benchmarks/addresses.py what stands for {name}, or why it is no page")
-        return newest(min(models, key=lambda each: len(each._meta.model_name)))
+        return newest(model)
 
     def keys(self, route: str) -> Mapping[str, Any]:
         """The newest row of what the address names: `api/v1/pools/%(pk)s`, `admin/runs/pool/%(object_id)s`."""
@@ -122,9 +122,12 @@ class Places:
             _, app, model, *_ = route.split("/")
             return newest(apps.get_model(app, model))
         resource = route.split("/")[2]
-        return {"pipeline_runs": self.run_keys, "pipeline_schedules": self.schedule_keys}.get(
-            resource, lambda: newest(RESOURCES[resource])
-        )()
+        if resource in ("pipeline_runs", "pipeline_schedules"):
+            return self.run_keys() if resource == "pipeline_runs" else self.schedule_keys()
+        model = model_called(re.sub("s$", "", re.sub("ies$", "y", resource)))
+        if model is None:
+            raise UnknownPlaces(f"{route}: say in benchmarks/addresses.py whose keys these are")
+        return newest(model)
 
     def run_keys(self) -> Mapping[str, Any]:
         return {word: run.pk for word, run in self.runs.items() if run}
@@ -138,8 +141,13 @@ class Places:
         return {word: schedule.pk for word, schedule in self.schedules.items()}
 
 
-def our_models() -> list[Any]:
-    return [each for each in apps.get_models() if not each.__module__.startswith("django")]
+def model_called(word: str) -> Any:
+    """The model of ours whose name ends as a word does: "pool", "block_run", "rule", "alert_channel"."""
+    name = word.replace("_", "")
+    ours = [each for each in apps.get_models() if not each.__module__.startswith(("django", "django_q"))]
+    names = {str(each._meta.model_name): each for each in ours}
+    found = [each for each in names if each.endswith(name) or name.endswith(each)]
+    return names[min(found, key=lambda each: abs(len(each) - len(name)))] if found else None
 
 
 def newest(model: Any, **only: Any) -> Mapping[str, Any]:
@@ -147,16 +155,6 @@ def newest(model: Any, **only: Any) -> Mapping[str, Any]:
     return {"": row.pk} if row else {}
 
 
-RESOURCES: dict[str, Any] = {
-    "backfills": Backfill,
-    "calendars": Calendar,
-    "maintenance_windows": MaintenanceWindow,
-    "occurrences": Occurrence,
-    "block_runs": BlockRun,
-    "pools": Pool,
-    "tokens": ApiToken,
-    "incidents": Incident,
-}
 FINDERS: dict[str, Any] = {
     "uuid": lambda _: {"": "load_001", "busiest": "load_000", "wide": "wide"},
     "pipeline_uuid": lambda _: {"": "load_001", "busiest": "load_000"},
@@ -166,9 +164,6 @@ FINDERS: dict[str, Any] = {
     "schedule_id": Places.schedule_keys,
     "block_run_id": lambda places: newest(BlockRun, pipeline_run=places.runs[""]),
     "occurrence_id": lambda _: newest(Occurrence, schedule=2),
-    "window_id": lambda _: newest(MaintenanceWindow),
-    "view_id": lambda _: newest(SavedView),
-    "token_id": lambda _: newest(ApiToken),
     "version_id": lambda _: newest(Pipeline.objects.get(uuid="load_001").versions.model, pipeline__uuid="load_001"),
     "attempt": lambda _: {"": 1},
     "token": lambda _: {"": "x"},
@@ -177,6 +172,7 @@ FINDERS: dict[str, Any] = {
 }
 
 
+DJANGOS_OWN = re.compile(r"admin/(.*/(history|delete|add|password)/|\w+/\w+/[^/]+/$|(auth|django_q|password_change)/)")
 BOUND = {"occurrence_id", "block_run_id", "other_id", "other"}  # they belong to what stands before them
 
 
@@ -193,18 +189,21 @@ def routes(patterns: Sequence[Any] | None = None, before: str = "") -> Iterator[
 PLACE = re.compile(r"%\((\w+)\)s")
 
 
-def addresses(places: Places) -> Iterator[Address]:
-    """Every address to look at; those of which there is nothing in the crowd are left out."""
+def addresses(places: Places, *, briefly: bool = False) -> Iterator[Address]:
+    """Every address to look at; those of which there is nothing in the crowd are left out.
+
+    `briefly`: without what is told apart by its query string only, and without forms that are Django's own.
+    """
     seen = set()
     for route, names in routes():
-        if route in NO_PAGES or route in seen:
+        if route in NO_PAGES or route in seen or (briefly and DJANGOS_OWN.match(route)):
             continue
         seen.add(route)
         for word, chosen in fillings(places, route, names):
-            path = f"/{route % chosen}"
+            path = f"/{route % chosen}{NEEDED.get(route, '')}"
             shown = "/" + PLACE.sub(r"{\1}", route) + (f" ({word})" if word else "")
             yield Address(shown, path)
-            if not word:
+            if not word and not briefly:
                 yield from (Address(f"{shown}?{query}", f"{path}?{query}") for query in QUERIES.get(route, ()))
 
 

@@ -156,7 +156,7 @@ def told(scheduler: Worker, moment: datetime) -> dict[str, Any]:
 
 
 def queue(moment: datetime) -> dict[str, Any]:
-    unfinished = BlockRun.objects.unfinished().aggregate(
+    unfinished = BlockRun.objects.at_work().aggregate(
         depth=Count("id", filter=Q(status=BlockStatus.QUEUED)),
         oldest=Min("queued_at", filter=Q(status=BlockStatus.QUEUED)),
         running=Count("id", filter=Q(status=BlockStatus.RUNNING)),

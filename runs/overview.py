@@ -71,14 +71,8 @@ def numbers(moment: datetime, since: datetime) -> dict[str, int]:
 def going_on(moment: datetime) -> dict[str, int]:
     """Count what is going on at `moment`."""
     runs = dict(PipelineRun.objects.unfinished().values_list("status").annotate(Count("id")).order_by())
-    states = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
-    blocks = (
-        BlockRun.objects.filter(status__in=states, members_total=None)
-        .values_list("status")
-        .annotate(Count("id"))
-        .order_by()
-    )
-    blocks_by_status = dict(blocks)
+    blocks = BlockRun.objects.at_work().filter(members_total=None).order_by()
+    blocks_by_status = dict(blocks.values_list("status").annotate(Count("id")))
     return {
         "running": runs.get(RunStatus.RUNNING, 0),
         "initial": runs.get(RunStatus.INITIAL, 0),

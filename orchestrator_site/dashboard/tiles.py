@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Q
 
 from runs.models import BlockRun, PipelineRun
-from runs.models.runs import Written
 from runs.states import BlockStatus, RunStatus
 from schedules import holding
 from schedules.decisions import ON_TIME
@@ -15,10 +14,6 @@ from schedules.models import Occurrence, PipelineSchedule
 
 DAY = timedelta(days=1)
 MOST = 1000  # further, nobody counts
-# One by one: each has a partial index, a list of them has none.
-QUEUED, RUNNING, WAITING = (
-    Q(status=Written(each.value)) for each in (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
-)
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ def take(moment: datetime) -> Tiles:
 
 def blocks_at_work() -> tuple[Counter[str], Counter[str]]:
     """Return how many blocks are queued, running, waiting, and how many run on which executor."""
-    rows = BlockRun.objects.filter(QUEUED | RUNNING | WAITING, members_total=None).order_by()
+    rows = BlockRun.objects.at_work().filter(members_total=None).order_by()
     blocks: Counter[str] = Counter()
     executors: Counter[str] = Counter()
     for status, executor, count in rows.values_list("status", "executor").annotate(Count("id")):

@@ -53,6 +53,9 @@ class Written(Value):
 
 OPEN_RUNS = tuple(Written(status.value) for status in RUN_UNFINISHED)
 OPEN_BLOCKS = tuple(Written(status.value) for status in BLOCK_UNFINISHED)
+QUEUED, RUNNING, WAITING = (
+    Q(status=Written(status.value)) for status in (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.WAITING)
+)
 
 
 class PipelineRunQuerySet(models.QuerySet["PipelineRun"]):
@@ -152,6 +155,12 @@ class PipelineRun(models.Model):
             models.Index(fields=["trigger_id", "-id"], name="run_of_trigger"),
             # backfill plan: how the slots of a pipeline stand; calendar: how many of which state each day has
             models.Index(fields=["pipeline", "execution_date", "status"], name="run_of_slot_by_status"),
+            # list of runs: what went wrong with one pipeline
+            models.Index(
+                fields=["pipeline", "status", "-id"],
+                name="run_gone_wrong",
+                condition=Q(status__in=["failed", "cancelled"]),
+            ),
             # dashboard: what failed lately
             models.Index(fields=["status", "-completed_at"], name="run_finished_lately"),
             # scheduler: runs past their timeout
@@ -215,6 +224,10 @@ class PipelineRun(models.Model):
 class BlockRunQuerySet(models.QuerySet["BlockRun"]):
     def unfinished(self) -> Self:
         return self.filter(status__in=OPEN_BLOCKS)
+
+    def at_work(self) -> Self:
+        """Queued, running or waiting: written so that Postgres finds them by the index of each state."""
+        return self.filter(QUEUED | RUNNING | WAITING)
 
     def of_graph(self) -> Self:
         """The blocks by which a run goes on and ends: all but its callbacks."""

@@ -29,7 +29,7 @@ def asked_by_every_page(folder: Path) -> dict[str, int]:
     client = Client()
     client.force_login(User.objects.create_superuser("looks", password="correct horse"))
     found = {}
-    for address in addresses(Places()):
+    for address in addresses(Places(), briefly=True):
         with CaptureQueriesContext(connection) as asked:
             status = client.get(address.path).status_code
             count = len(asked)
