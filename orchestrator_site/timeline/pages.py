@@ -18,6 +18,7 @@ from runs.drawing.axis import Axis
 from runs.drawing.timeline import Mark
 from runs.views import is_refresh
 from schedules.days.calendars import Shelf
+from schedules.reasons.drift import about
 
 PAGE = 30
 MOST_CHOICES = 200
@@ -77,7 +78,7 @@ def drawing(rows: list[Row], asked: Window, now: datetime) -> dict[str, Any]:
         "bands": [shown.of_band(band, look) for band in bands if band.rows is None],
         "has_bands": bool(bands),
         "dense": sum(bool(lane.cells) for lane in drawn),
-        "cell": cell,
+        "cell_words": about(cell),
         "is_cut": found.is_cut,
         "elements": sum(lane.elements for lane in drawn),
         "hatches": sorted(set(shown.HATCHED.values())),
