@@ -41,12 +41,35 @@ def block(*args, **kwargs):
     while True:
         time.sleep(1)
 """
+TICKS = """
+import time
+
+
+@data_loader
+def {name}(*args, **kwargs):
+    for _ in range(50):
+        print(time.time(), flush=True)
+        time.sleep(0.1)
+"""
+FLOOD = """
+import time
+
+
+@data_loader
+def {name}(*args, **kwargs):
+    began = time.time()
+    for second in range(100):
+        numbers = range(second * 5000, second * 5000 + 5000)
+        print("\\n".join(f"line {{n}} of a flood that nobody can read" for n in numbers), flush=True)
+        time.sleep(max(0, began + 0.1 * (second + 1) - time.time()))
+    print("took", time.time() - began)
+"""
 DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 DAILY = 1000
 
 
 def write_project(root: Path) -> None:
-    """Write chain40, chain40_one (in one process), fan100, dynamic, burst3, single, minutely, idle, sleeping, deaf."""
+    """Write chain40, chain40_one (in one process), fan100, dynamic, burst3, single, minutely, idle and all others."""
     root.mkdir(parents=True)
     (root / "metadata.yaml").write_text("project_type: standalone\n")
     (root / "data_loaders").mkdir()
@@ -63,6 +86,9 @@ def write_project(root: Path) -> None:
     write_pipeline(root, "idle", chain40[:1])
     (root / "pipelines" / "minutely" / "triggers.yaml").write_text(trigger("every_minute", "* * * * *"))
     write_sleepers(root)
+    for name, code in (("ticks", TICKS), ("flood", FLOOD)):
+        write_pipeline(root, name, [(name, [])])
+        (root / "data_loaders" / f"{name}.py").write_text(code.format(name=name))
     daily = "".join(entry(f"daily_{n}", f"{n % 60} {n % 7} * * *") for n in range(DAILY))
     (root / "pipelines" / "idle" / "triggers.yaml").write_text("triggers:\n" + daily)
 

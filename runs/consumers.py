@@ -17,10 +17,10 @@ UNAUTHENTICATED, NOT_FOUND, BAD_REQUEST = 4401, 4404, 4400
 PATIENCE_AT_END = 15  # looks for the rest of a log that another machine has still to put into the store
 LOOK_AGAIN = 1.0  # seconds: the floor when a hint was lost
 BYTES_AT_ONCE = 128 * 1024
-FAR_BEHIND = 1024 * 1024  # bytes: a page that is further behind goes on near the end; a program is sent all
+FAR_BEHIND = 512 * 1024  # bytes: a page that is further behind goes on near the end; a program is sent all
 FAR_AT_FIRST = 3 * 1024 * 1024  # a page just opened may begin that far from the end
-NEAR = 256 * 1024
-EASE = 0.5  # seconds between looks at a log that floods
+NEAR = 512 * 1024
+EASE = 0.5  # seconds in which a page is sent that much at most
 
 
 class SignedInConsumer(AsyncJsonWebsocketConsumer):
@@ -94,6 +94,8 @@ class LogConsumer(SignedInConsumer):
 
     following: asyncio.Task[None] | None = None
     patience = FAR_AT_FIRST
+    sent = -FAR_AT_FIRST  # bytes since the last pause
+    eased_at = 0.0
     patience_at_end = PATIENCE_AT_END
     wants_latest = True
 
@@ -165,23 +167,39 @@ class LogConsumer(SignedInConsumer):
             await self.leave_out(block_run)
         while True:
             page = await asyncio.to_thread(logs.read, block_run, self.attempt, offset=self.offset, limit=BYTES_AT_ONCE)
-            self.offset = page.next_offset
+            new, self.offset = page.next_offset - self.offset, page.next_offset
             if page.lines:
                 said = {"html": self.drawn(block_run, page)} if self.is_page else {"lines": page.lines}
                 await self.send_json({"type": "lines", "attempt": self.attempt, **said, "next": self.offset})
+            if self.is_page and await self.has_paused(new):
+                await self.leave_out(block_run)
             if page.at_end:
                 return
 
+    async def has_paused(self, new: int) -> bool:
+        """Pause where a page was just sent as much as it can draw; tell whether that was so."""
+        self.sent += new
+        if self.sent < NEAR:
+            return False
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self.eased_at + EASE - loop.time()))
+        self.sent, self.eased_at = 0, loop.time()
+        return True
+
     async def leave_out(self, block_run: BlockRun) -> None:
         """Go on near the end of a log that grows faster than anybody reads, and say so; the file is whole."""
-        size = await asyncio.to_thread(logs.size, block_run, self.attempt)
-        behind, patience, self.patience = size - self.offset, self.patience, FAR_BEHIND
-        if behind > patience:
-            await asyncio.sleep(EASE)
-            self.offset = await asyncio.to_thread(logs.line_at, block_run, self.attempt, size - NEAR)
-            words = f"{logs.amount(behind - NEAR)} came too fast to be shown here; they are in the whole log"
-            html = f'<li class="mark">{words}</li>'
-            await self.send_json({"type": "lines", "attempt": self.attempt, "html": html, "next": self.offset})
+        patience, self.patience = self.patience, FAR_BEHIND
+        size = await self.size(block_run)
+        if size - self.offset <= patience:
+            return
+        begin = await asyncio.to_thread(logs.line_at, block_run, self.attempt, size - NEAR)
+        words = f"{logs.amount(begin - self.offset)} came too fast to be shown here; they are in the whole log"
+        self.offset = begin
+        html = f'<li class="mark">{words}</li>'
+        await self.send_json({"type": "lines", "attempt": self.attempt, "html": html, "next": self.offset})
+
+    async def size(self, block_run: BlockRun) -> int:
+        return await asyncio.to_thread(logs.size, block_run, self.attempt)
 
     def drawn(self, block_run: BlockRun, page: logs.Page) -> str:
         return log_lines.rows(

@@ -388,3 +388,33 @@ def test_clients_that_go_away_leave_nothing_behind(server: Server, block: dict[s
     server.crowd.ask("write_lines('welcome')")
     with server.open_log("?attempt=1") as client:
         assert texts([next_of(client)])[-1] == "welcome"
+
+
+# --- logs, drawn for pages --------------------------------------------------------------------------------------------
+
+
+def test_a_page_is_sent_lines_as_they_are_shown(server: Server, block: dict[str, int]) -> None:
+    size = server.crowd.ask("write_lines('<b>one</b>', 'two')")
+    with server.open_log("?format=html") as client:
+        assert next_of(client)["type"] == "attempt"
+        message = next_of(client)
+
+        assert (message["type"], message["next"]) == ("lines", size)
+        assert message["html"].count("<li id=") == 2
+        assert '<bdi class="text">&lt;b&gt;one&lt;/b&gt;</bdi>' in message["html"]
+        assert f'href="/runs/{block["run"]}/blocks/{block["block"]}/log/1/?at=0#L0"' in message["html"]
+
+
+def test_of_a_flood_a_page_is_sent_the_end_and_told_so_and_a_program_all(server: Server, block: dict[str, int]) -> None:
+    with server.open_log("?attempt=1&format=html") as page, server.open_log("?attempt=1") as program:
+        server.crowd.ask("write_lines('first')")
+        assert "first" in next_of(page)["html"]
+
+        server.crowd.ask("write_lines(*(f'{n} ' + 'x' * 1000 for n in range(3000)))")
+        server.crowd.ask("end_block()")
+        html = "".join(message.get("html", "") for message in until_end(page))
+
+        assert "came too fast to be shown here" in html
+        assert ">2999 xx" in html
+        assert html.count("<li id=") < 600
+        assert [text.split()[0] for text in texts(until_end(program))] == ["first", *map(str, range(3000))]

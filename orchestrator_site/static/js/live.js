@@ -1,5 +1,5 @@
 // A page names its socket on <body data-socket>; each message makes its live regions fetch themselves again.
-const SETTLE = 150; // ms: several changes at once are one fetch
+const PAUSE = 300; // ms between looks: several changes at once are one fetch
 const FLOOR = 10_000; // ms between looks while there is no socket
 const SLOW = 30_000; // ms between looks while there is one
 const SIGNED_OUT = 4401;
@@ -17,7 +17,7 @@ function look() {
 }
 
 function soon() {
-  pending ??= setTimeout(look, SETTLE);
+  pending ??= setTimeout(look, Math.max(30, looked + PAUSE - Date.now()));
 }
 
 function tell(text, state) {
