@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from html import escape
 from typing import Any, NamedTuple
 
@@ -122,6 +123,7 @@ def here(context: Context) -> str:
 
 
 @register.simple_tag
+@lru_cache(maxsize=1000)  # a page has hundreds of them
 def icon(name: str, title: str = "") -> SafeString:
     """Draw one icon of the sprite; hidden from screen readers unless it has a title."""
     from django.templatetags.static import static
@@ -133,6 +135,7 @@ def icon(name: str, title: str = "") -> SafeString:
 
 
 @register.simple_tag
+@lru_cache(maxsize=1000)
 def state(name: str, *, bare: bool = False) -> SafeString:
     """Draw a state as a pill of color, shape and word; `bare` leaves the word to screen readers."""
     look = look_of(name)
