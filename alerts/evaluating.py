@@ -62,7 +62,7 @@ class Evaluator:
             health.look_at(look, heartbeat.conditions())
             self.deliveries.look_at(look)
             ledger.close_of_many(look)
-        upkeep.look_at(look)
+            upkeep.look_at(look)
         look.flush()
         return moment + SOON if has_more else None
 

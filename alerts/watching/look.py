@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -258,10 +258,3 @@ def fingerprint_of(rule: AlertRule, subject: Subject) -> str:
 def about_all(rule: AlertRule, name: str) -> str:
     """Return the fingerprint of a trouble of the whole installation."""
     return f"rule {rule.pk} {name}"[:200]
-
-
-def names(values: Iterable[object], most: int = 5) -> str:
-    """Write down a few of many: "1, 2, 3 and 7 more"."""
-    texts = [str(value) for value in values]
-    rest = len(texts) - most
-    return ", ".join(texts[:most]) + (f" and {rest} more" if rest > 0 else "")

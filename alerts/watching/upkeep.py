@@ -3,6 +3,7 @@
 from alerts import incidents
 from alerts.models import AlertRule, Breach, Incident
 from alerts.watching.look import Look, Subject
+from runs.models import PipelineRun
 
 
 def look_at(look: Look) -> None:
@@ -47,5 +48,6 @@ def was_muted(waiting: list[Incident], look: Look) -> set[int]:
 def is_muted(incident: Incident, look: Look) -> bool:
     if incident.pipeline is None:
         return bool(look.muted_by(look.moment))
-    subject = Subject(incident.pipeline, incident.trigger_id)
+    executor = PipelineRun.objects.filter(pk=incident.run_id or 0).values_list("executor", flat=True).first()
+    subject = Subject(incident.pipeline, incident.trigger_id, executor=executor or "")
     return bool(look.muted_by(look.moment, subject))

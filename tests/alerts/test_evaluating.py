@@ -65,8 +65,8 @@ def plan_of(sql: str, params: Any) -> str:
 def test_a_look_at_nothing_new_asks_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health.storage, "problems", lambda host: [])
     evaluator = begun()  # with the first rules of every installation
-    assert len(asked_by(evaluator, 3)) <= 6
-    assert len(asked_by(evaluator, 6)) <= 6
+    assert len(asked_by(evaluator, 3)) <= 5
+    assert len(asked_by(evaluator, 6)) <= 5
     assert len(asked_by(evaluator, 20)) <= 12  # health too, every ten seconds
 
 

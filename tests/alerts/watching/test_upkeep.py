@@ -73,6 +73,17 @@ def test_a_window_mutes_what_happens_in_it_and_it_is_told_once_the_window_is_ove
     assert Incident.objects.get().changes.get(step=Step.RENOTIFIED).deliveries.count() == 1
 
 
+def test_a_window_of_an_executor_keeps_reminders_back_too(rule: AlertRule) -> None:
+    window = {"scope": Scope.EXECUTOR, "value": "local_python"}
+    MaintenanceWindow.objects.create(name="move", starts_at=NOON, ends_at=NOON + 3 * HOUR, **window)
+    evaluator = begun()
+    ends(make_run(), RunStatus.FAILED, NOON + MINUTE)
+    evaluator.look(NOON + 2 * HOUR)
+    assert steps() == [Step.OPENED]
+    evaluator.look(NOON + 4 * HOUR)
+    assert steps() == [Step.OPENED, Step.RENOTIFIED]
+
+
 def test_what_recovered_in_the_window_is_never_told(rule: AlertRule) -> None:
     MaintenanceWindow.objects.create(name="move", starts_at=NOON, ends_at=NOON + HOUR)
     evaluator = begun()
