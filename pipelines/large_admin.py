@@ -8,20 +8,15 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from pipelines.admin import ReadOnlyAdmin
+from pipelines.filters import newest
 
 NEWEST = 20_000  # rows by their keys: what is counted, filtered, searched and sorted
-
-
-def among_newest(queryset: QuerySet[Any]) -> QuerySet[Any]:
-    """Leave out all but the newest rows of a table."""
-    last = queryset.model._default_manager.order_by("-pk").values_list("pk", flat=True).first() or 0
-    return queryset.filter(pk__gt=last - NEWEST)
 
 
 class NewestList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         if not self.query.strip().isdecimal():
-            self.root_queryset = among_newest(self.root_queryset)
+            self.root_queryset = newest(self.root_queryset, NEWEST)
         return super().get_queryset(request, exclude_parameters)
 
 
@@ -58,5 +53,5 @@ class ValuesOfNewest(admin.AllValuesFieldListFilter):
         self, field: Any, request: HttpRequest, params: Any, model: type[Model], model_admin: Any, field_path: str
     ) -> None:
         super().__init__(field, request, params, model, model_admin, field_path)
-        rows = among_newest(model._default_manager.all()).order_by(field.name)
+        rows = newest(model._default_manager.all(), NEWEST).order_by(field.name)
         self.lookup_choices = rows.values_list(field.name, flat=True).distinct()

@@ -26,6 +26,7 @@ class Resource(viewsets.GenericViewSet[Any]):
     scopes: ClassVar[Mapping[str, str]] = {}
     filters: ClassVar[Mapping[str, Filter]] = {}
     search_fields: ClassVar[Sequence[str]] = ()
+    searches_newest: ClassVar[int | None] = None  # of a table that grows without end: among so many rows
     orders: ClassVar[Sequence[str]] = ("id",)  # none of them nullable
     default_order: ClassVar[str] = "-id"
     action_parameters: ClassVar[Mapping[str, Sequence[str]]] = {}  # of actions that are not lists

@@ -83,6 +83,7 @@ class RunList(mixins.ListModelMixin, Resource):
         "completed_at": instant("completed_at"),
     }
     search_fields = ("pipeline__uuid", "pipeline__name", "trigger_name", "reason")
+    searches_newest = 20_000
     orders = ("id", "created_at", "execution_date")
     scopes = {"create": "run", "cancel": "run"}
 
@@ -178,6 +179,7 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockAct
         "completed_at": instant("completed_at"),
     }
     search_fields = ("block_uuid", "name", "reason")
+    searches_newest = 20_000
     orders = ("id", "position")
     action_parameters = {"logs": ("offset", "limit", "attempt", "as"), **output_actions.PARAMETERS}
     scopes = {"mark": "run", "cancel": "run"}

@@ -249,6 +249,7 @@ class OccurrenceViewSet(HeldActions, mixins.ListModelMixin, mixins.RetrieveModel
         "scheduled_for": instant("scheduled_for"),
     }
     search_fields = ("reason", "schedule__name")
+    searches_newest = 20_000
     orders = ("id", "scheduled_for")
 
     @extend_schema(responses=ExplanationSerializer, filters=False)

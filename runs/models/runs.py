@@ -364,6 +364,12 @@ class BlockRun(models.Model):
                 name="block_ready",
                 condition=Q(status="initial", pending=0),
             ),
+            # API: what ended badly, the newest first
+            models.Index(
+                fields=["status", "-id"],
+                name="block_gone_wrong",
+                condition=Q(status__in=["failed", "upstream_failed", "condition_failed", "cancelled"]),
+            ),
             # recovery: what lost workers held
             models.Index(fields=["worker"], name="block_held", condition=Q(status="running")),
             # scheduler: sensors and retries whose time has come

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from pipelines.filters import AllowedFilters
 from pipelines.models import Pipeline
 from runs.states import RunStatus
+from runs.viewsets import PipelineRunViewSet
 from tests.factories import NOON, make_client, make_pipeline, make_run
 
 pytestmark = pytest.mark.django_db
@@ -146,3 +148,20 @@ def test_a_slash_at_the_end_makes_no_difference(path: str) -> None:
     client = make_client()
 
     assert client.get(path).status_code == client.get(f"{path}/").status_code == 200
+
+
+def test_words_are_looked_for_among_the_newest_of_a_large_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PipelineRunViewSet, "searches_newest", 2)
+    runs = [make_run(trigger_name="nightly") for _ in range(3)]
+
+    found = make_client().get("/api/v1/pipeline_runs?q=night").json()["results"]
+
+    assert [row["id"] for row in found] == [runs[2].pk, runs[1].pk]
+
+
+def test_the_schema_says_among_how_many_words_are_looked_for() -> None:
+    parameters = AllowedFilters().get_schema_operation_parameters(PipelineRunViewSet())
+
+    (told,) = [each["description"] for each in parameters if each["name"] == "q"]
+
+    assert told == "Words to look for. Looked for among the newest 20,000."
