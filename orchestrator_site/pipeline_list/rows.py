@@ -32,8 +32,8 @@ class Shown:
     others: int
     drift: Drift | None
     usual: Usual | None
-    has_sla: bool
-    late: int  # of the strip
+    timed: int  # runs of the strip that have an SLA
+    late: int  # and passed it
     incidents: int
     key: uuid.UUID  # of a run to start: pressing the button twice starts one
 
@@ -74,7 +74,7 @@ def row(
         others=max(0, len(triggers) - 1),
         drift=drifting(triggers, strip),
         usual=usual(strip),
-        has_sla=any(trigger.sla for trigger in triggers) or any(run.sla_at for run in strip),
+        timed=sum(run.sla_at is not None for run in strip),
         late=sum(run.passed_sla for run in strip),
         incidents=incidents,
         key=uuid.uuid4(),
