@@ -25,6 +25,8 @@ class Fault:
 
     text: str
     block_uuid: str = ""
+    block_run_id: int = 0
+    attempt: int = 0  # 0: it never began, so that there is no log
 
 
 @dataclass
@@ -103,9 +105,13 @@ def faults(runs: Sequence[PipelineRun]) -> dict[int, Fault]:
     first = PipelineRun.objects.filter(pk__in=[run.pk for run in runs]).values(
         first=Subquery(failed.order_by("completed_at", "id").values("pk")[:1])
     )
-    fields = ("pipeline_run_id", "block_uuid", "error__type", "error__message", "reason")
-    rows = BlockRun.objects.filter(pk__in=first).values_list(*fields) if runs else ()
-    found = {run_id: Fault(in_a_line(kind, message, reason), uuid) for run_id, uuid, kind, message, reason in rows}
+    fields = ("pk", "pipeline_run_id", "block_uuid", "attempt", "started_at")
+    said = ("error__type", "error__message", "reason")
+    rows = BlockRun.objects.filter(pk__in=first).values_list(*fields, *said) if runs else ()
+    found = {
+        run_id: Fault(in_a_line(*words), uuid, pk, attempt if started_at else 0)
+        for pk, run_id, uuid, attempt, started_at, *words in rows
+    }
     return {run.pk: found.get(run.pk) or Fault(in_a_line(None, None, run.reason)) for run in runs}
 
 

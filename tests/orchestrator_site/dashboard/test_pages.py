@@ -120,14 +120,20 @@ def test_a_failing_pipeline_shows_the_error_and_leads_to_it(page: Client) -> Non
         started_at=now - timedelta(minutes=2),
         completed_at=now,
     )
-    run.block_runs.filter(block_uuid="clean").update(
-        error={"type": "KeyError", "message": "no <b>column</b>\nsecond line"}, completed_at=now
-    )
+    broken = run.block_runs.get(block_uuid="clean")
+    error = {"type": "KeyError", "message": "no <b>column</b>\nsecond line"}
+    run.block_runs.filter(pk=broken.pk).update(error=error, started_at=now, completed_at=now, attempt=2)
 
     text = text_of(page.get("/"))
 
     assert "KeyError: no &lt;b&gt;column&lt;/b&gt;</span>" in text
-    assert f'href="/runs/{run.pk}/?block=clean#block"' in text
+    assert f'href="/runs/{run.pk}/blocks/{broken.pk}/log/2/?at=error"' in text
+
+
+def test_a_block_that_failed_without_beginning_leads_to_its_run(page: Client) -> None:
+    run = make_run(status=RunStatus.FAILED, blocks={"clean": BlockStatus.FAILED}, completed_at=timezone.now())
+
+    assert f'href="/runs/{run.pk}/?block=clean#block"' in text_of(page.get("/"))
 
 
 def test_a_pipeline_that_has_completed_since_is_named_apart(page: Client) -> None:
