@@ -16,6 +16,7 @@ from pipelines.where_from import Sources, settings_of, sources_of
 from schedules.models import PipelineSchedule
 
 MOST_TRIGGERS = 100
+PLAIN_EXECUTOR = "local_python"  # says no more than nothing, and stands in many files
 TOLD_BY_THEMSELVES = ("variables", "callbacks", "retention")
 # Of a block, what is told elsewhere or follows from it.
 NO_SETTINGS = (
@@ -102,5 +103,5 @@ def set_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         value = entry.get(name)
         if name == "configuration" and isinstance(value, Mapping):  # where its code is, is told elsewhere
             value = {key: each for key, each in value.items() if key not in ("file_source", "file_path")}
-        if value != default and value not in (None, {}, []):
+        if value != default and value not in (None, {}, [], PLAIN_EXECUTOR):
             yield name, value

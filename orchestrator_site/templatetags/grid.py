@@ -28,8 +28,9 @@ def cells_of(row: Row, columns: Sequence[Column], address: tuple[str, str, str],
         if cell is None:
             yield f'{start}<i class="g-none"></i></td>'
         else:
-            link = f"{before}{cell.run}{after}?{query}"
-            yield f'{start}<a class="{shape(cell)}" href="{link}" title="{escape(in_words(cell))}"></a></td>'
+            link, state = f"{before}{cell.run}{after}?{query}", look_of(cell.status).label
+            words = f'aria-label="{state}" title="{escape(in_words(cell))}"'
+            yield f'{start}<a class="{shape(cell)}" href="{link}" {words}></a></td>'
 
 
 def shape(cell: Cell) -> str:

@@ -34,7 +34,7 @@ def test_each_run_is_a_column_and_each_block_a_row_with_links(page: Client) -> N
 
     assert [row.block for row in answer.context["grid"].rows] == ["load", "clean", "save"]
     assert [column.run.status for column in answer.context["grid"].columns] == ["completed", "failed"]
-    assert f'href="/runs/{run.pk}/?block=load" title="load in #{run.pk}: failed' in text
+    assert f'href="/runs/{run.pk}/?block=load" aria-label="failed" title="load in #{run.pk}: failed' in text
 
 
 def test_another_version_is_marked_and_leads_to_what_changed(page: Client) -> None:
