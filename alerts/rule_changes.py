@@ -180,7 +180,7 @@ CHECKS = (check_name, check_kind, check_severity, check_whom, check_reminders, c
 def in_words(rule: AlertRule, channels: Iterable[Channel], trigger: str = "") -> str:
     """Return a rule as a sentence: "Tell ops of no completed run of daily_report for 6 h"."""
     names = [channel.name for channel in channels]
-    told = f"Tell {', '.join(names)} of" if names else "Show"
+    told = f"Tell {', '.join(names)} of" if names else "Watch for"
     return f"{told} {kinds.sentence(rule, trigger)}"
 
 

@@ -100,6 +100,8 @@ class Breach(models.Model):
         indexes = [
             # run page: what it broke
             models.Index(fields=["run_id"], name="breach_of_run", condition=Q(run_id__isnull=False)),
+            # incident page: the latest of very many
+            models.Index(fields=["incident", "id"], name="breach_of_incident"),
         ]
         verbose_name_plural = "breaches"
 
@@ -131,6 +133,12 @@ class Change(models.Model):
     by = models.CharField(max_length=150, blank=True)  # "" for the product itself
     message = models.TextField(blank=True)
     at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            # incident page: the latest of very many
+            models.Index(fields=["incident", "id"], name="change_of_incident"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.step} of incident {self.incident_id}"

@@ -81,8 +81,8 @@ def pipelines() -> list[str]:
 
 def runs_of(incident: Incident) -> list[dict[str, Any]]:
     """Return the latest runs that show it, the newest first, each with the block that failed and its error."""
-    ids = incident.breaches.filter(run_id__isnull=False).order_by("-run_id").values_list("run_id", flat=True)
-    known = [run_id for run_id in ids.distinct()[:MOST_RUNS] if run_id]
+    ids = incident.breaches.filter(run_id__isnull=False).order_by("-id").values_list("run_id", flat=True)
+    known = list(dict.fromkeys(run_id for run_id in ids[: 2 * MOST_RUNS] if run_id))[:MOST_RUNS]
     runs = list(PipelineRun.objects.for_list().filter(pk__in=known)) if known else []
     errors = first_errors([run.pk for run in runs])
     return [{"run": run, "error": errors.get(run.pk)} for run in runs]

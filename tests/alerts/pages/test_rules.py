@@ -41,7 +41,7 @@ def test_the_list_reads_as_sentences_with_what_is_open_now(page: Client) -> None
     rows = {row["rule"].kind: row for row in answer.context["rows"]}
 
     assert rows[Kind.RUN_FAILED]["words"] == "Tell ops of a failed run"
-    assert rows[Kind.SLA]["words"] == "Show a passed SLA"
+    assert rows[Kind.SLA]["words"] == "Watch for a passed SLA"
     assert rows[Kind.RUN_FAILED]["open"] == 1
     assert f'href="/incidents/?rule={rule_of().pk}"' in text_of(answer)
 
