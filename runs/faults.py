@@ -30,6 +30,7 @@ class Fault:
     block_run: BlockRun
     frame: Frame | None
     others: int
+    is_block_file: bool = False  # the frame is in the code of a block, which the version keeps
 
     @property
     def type(self) -> str:
@@ -49,7 +50,9 @@ def fault_of(run: PipelineRun, block_runs: Sequence[BlockRun]) -> Fault | None:
     if first.members_total is not None:
         members = run.block_runs.filter(parent=first.pk, role=Role.MEMBER, status=BlockStatus.FAILED)
         first = members.defer("config", "fanout", "output").order_by("completed_at", "id").first() or first
-    return Fault(first, frame_of(first.error), len(failed) - 1)
+    frame = frame_of(first.error)
+    files = {entry.get("file") for entry in run.version.graph["blocks"]}
+    return Fault(first, frame, len(failed) - 1, frame is not None and frame.file in files)
 
 
 def by_end(row: BlockRun) -> tuple[bool, Any, int]:

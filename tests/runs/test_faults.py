@@ -92,3 +92,15 @@ def test_the_page_begins_with_it_and_leads_to_the_line_of_the_log(page: Client) 
     assert "What broke this run" in text
     assert "utils/tidy.py, line" in text
     assert f'href="/runs/{run.pk}/blocks/{row.pk}/log/1/?at=error"' in text
+
+
+@pytest.mark.django_db
+def test_a_line_of_a_blocks_code_leads_to_that_code(page: Client) -> None:
+    run = failed()
+    version = run.version
+    version.graph["blocks"][0]["file"] = "utils/tidy.py"
+    version.save()
+
+    text = text_of(page.get(f"/runs/{run.pk}/"))
+
+    assert f'href="/pipelines/etl/code/?version={version.pk}&amp;file=utils%2Ftidy.py#L3"' in text
