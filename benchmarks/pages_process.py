@@ -1,5 +1,6 @@
 """What the processes of `benchmarks.pages` do, with our own settings: `python -m benchmarks.pages_process WHAT`."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -8,10 +9,12 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import urljoin
 
 import django
+import psutil
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
 django.setup()
@@ -19,13 +22,14 @@ django.setup()
 from django.conf import settings  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
+from django.db import connection, transaction  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from benchmarks import crowd  # noqa: E402
 from benchmarks.addresses import Address, Places, addresses  # noqa: E402
+from schedules.scheduler import Loop  # noqa: E402
 
 TIMES, PATIENCE = 20, 5.0  # requests; a page that takes longer than this is asked three times
 ANSWERS = (200, 302)
@@ -55,19 +59,38 @@ def time_page(browser: Client, address: Address) -> dict[str, Any]:
         queries = len(asked)
     if answer.status_code in NO_ANSWERS:
         return {}
-    note = "" if answer.status_code in ANSWERS else f" — answered {answer.status_code}"
-    took = [first]
-    if not note:
-        took = [timed(browser, address.path)[1] for _ in range(3 if first > PATIENCE else TIMES)]
-    took.sort()
+    note = "" if answer.status_code in ANSWERS else f", answered {answer.status_code}"
+    times = 0 if note else 3 if first > PATIENCE else TIMES
+    before = worked()
+    took = sorted(timed(browser, address.path)[1] for _ in range(times)) or [first]
     return {
         "name": address.name,
         "median": 1000 * statistics.median(took),
         "p95": 1000 * took[min(len(took) - 1, int(0.95 * len(took)))],
+        "work": 1000 * (worked() - before) / max(times, 1),
         "queries": queries,
         "bytes": len(answer.content),
         "note": note,
     }
+
+
+def worked() -> float:
+    """Seconds that this process and, where it is on this machine, its Postgres backend have computed so far."""
+    return time.process_time() + sum(map(computed, backends()))
+
+
+def backends() -> list[psutil.Process]:
+    if connection.vendor != "postgresql":
+        return []
+    connection.ensure_connection()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [psutil.Process(connection.connection.info.backend_pid)]
+    return []
+
+
+def computed(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def timed(browser: Client, path: str) -> tuple[Any, float]:
@@ -100,12 +123,42 @@ def weigh_first_load() -> dict[str, int]:
     return sizes
 
 
+ROUNDS = 5
+LEFT_OUT = ("turn", "ping")  # retention, which has a year of work here, and the heartbeat, which asks another host
+
+
+def time_duties() -> list[dict[str, Any]]:
+    """What each duty of a scheduler's loop costs when it was done a moment ago. Nothing of it is kept."""
+    with transaction.atomic():
+        found = [time_duty(duty) for duty in Loop(Event()).duties if duty.call.__name__ not in LEFT_OUT]
+        transaction.set_rollback(True)
+    return found
+
+
+def time_duty(duty: Any) -> dict[str, Any]:
+    moment = timezone.now()
+    duty.call(moment)  # what has piled up
+    before, took = worked(), []
+    with CaptureQueriesContext(connection) as asked:
+        for number in range(1, ROUNDS + 1):
+            began = time.perf_counter()
+            duty.call(moment + duty.every * number)
+            took.append(time.perf_counter() - began)
+    return {
+        "name": f"{duty.call.__module__.rpartition('.')[2]}.{duty.call.__name__}",
+        "every": duty.every.total_seconds(),
+        "median": 1000 * statistics.median(took),
+        "work": 1000 * (worked() - before) / ROUNDS,
+        "queries": len(asked) / ROUNDS,
+    }
+
+
 def main(words: list[str]) -> None:
     if words[0] == "settle":
         settle()
     else:
         call_command("migrate", verbosity=0)  # the crowd may be of yesterday
-    what = {"time_pages": time_pages, "weigh_first_load": weigh_first_load}
+    what = {"time_pages": time_pages, "weigh_first_load": weigh_first_load, "time_duties": time_duties}
     print(json.dumps(what[words[-1]]()))
 
 
