@@ -28,6 +28,11 @@ def told() -> dict[str, str]:
         "DYNAMIC_BLOCK_LIMIT": str(settings.DYNAMIC_BLOCK_LIMIT),
         "CALLBACK_TIMEOUT_SECONDS": str(settings.CALLBACK_TIMEOUT_SECONDS),
         "PARKED_BLOCKS_PER_WORKER": str(settings.PARKED_BLOCKS_PER_WORKER),
+        "ALERTS_ALLOW_PRIVATE_ADDRESSES": yes_or_no(settings.ALERTS_ALLOW_PRIVATE_ADDRESSES),
+        "HEARTBEAT_URL": f"set, at {urlsplit(settings.HEARTBEAT_URL).hostname}"
+        if settings.HEARTBEAT_URL
+        else "not set",
+        "HEARTBEAT_URL_SECONDS": f"{settings.HEARTBEAT_URL_SECONDS:g}",
         "SECRET_KEY": "set",
         "SECRETS_KEYS": f"{len(settings.SECRETS_KEYS)} set",
     }

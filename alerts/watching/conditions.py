@@ -39,7 +39,7 @@ def compare(look: Look, present: Iterable[Condition], is_mine: Callable[[str], b
 def begin(look: Look, rule_id: int, condition: Condition) -> None:
     watched = next(each for each in look.rules(Kind.UNHEALTHY) if each.rule.pk == rule_id)
     fingerprint = about_all(watched.rule, condition.name)
-    key = f"{condition.name} {condition.key or episode(fingerprint, look.moment)}"
+    key = f"{condition.key or episode(fingerprint, look.moment)}: {condition.name}"
     look.breaks(
         watched.rule,
         key,

@@ -43,7 +43,9 @@ def look_at(look: Look, heartbeat: Sequence[Condition] = ()) -> None:
         *storage.problems(here),
         *heartbeat,
     ]
-    conditions.compare(look, found, lambda name: name.startswith(MINE) or name.endswith(f"on {here}"))
+    conditions.compare(
+        look, found, lambda name: name.startswith((*MINE, f"storage on {here}:", f"heartbeat on {here}"))
+    )
     close_losses(look)
 
 
@@ -122,7 +124,7 @@ class Storage:
         if is_at_it and self.begun_at is not None and now - self.begun_at >= PROBE_EVERY:
             found[str(settings.DATA_DIR)] = "does not answer"
         return [
-            Condition(f"storage {folder} on {host}", f"Storage trouble on {host}", f"{folder} {problem}.")
+            Condition(f"storage on {host}: {folder}", f"Storage trouble on {host}", f"{folder} {problem}.")
             for folder, problem in found.items()
         ]
 

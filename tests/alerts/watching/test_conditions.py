@@ -18,7 +18,7 @@ from tests.factories import NOON, make_run, make_worker
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
-FULL = Condition("storage /data on here", "Storage trouble on here", "/data is nearly full.")
+FULL = Condition("storage on here: /data", "Storage trouble on here", "/data is nearly full.")
 
 
 def look(minute: int, *heartbeat: Condition) -> None:
@@ -39,6 +39,15 @@ def test_a_condition_is_one_breach_while_it_lasts_and_another_when_it_comes_agai
     assert (open_incidents(), Incident.objects.get().close_reason) == ([], "It is well again")
     look(5, FULL)
     assert (Breach.objects.count(), Incident.objects.count()) == (2, 2)
+
+
+def test_a_condition_with_a_long_name_comes_again_too() -> None:
+    make_rule(Kind.UNHEALTHY)
+    long = Condition(f"storage on here: /{'very/long/' * 40}", "Storage trouble on here", "It is nearly full.")
+    for minute, present in enumerate([[long], [], [long], []], 1):
+        look(minute, *present)
+        assert len(open_incidents()) == len(present)
+    assert Breach.objects.count() == 2
 
 
 def test_closed_by_hand_a_condition_that_lasts_comes_back_the_next_day() -> None:
