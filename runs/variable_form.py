@@ -31,7 +31,7 @@ class VariableForm(StartForm):
         self.unshown = len(known) - len(self.known)
         for place, (name, default) in enumerate(self.known.items()):
             field = field_of(name, default)
-            field.widget.attrs |= {"id": f"start_variable_{place}"}
+            field.widget.attrs |= {"id": f"start_variable_{place}", "autofocus": place == 0}
             self.fields[PREFIX + name] = field
         if self.known:
             self.fields["variables"].label = "Further variables, as JSON"

@@ -118,3 +118,8 @@ def test_a_name_that_is_markup_stays_text() -> None:
 
 def test_without_variables_there_is_the_json_alone() -> None:
     assert VariableForm.of({}).typed == []
+
+
+def test_the_first_field_has_the_focus_and_only_that() -> None:
+    assert str(VariableForm.of(KNOWN)).count("autofocus") == 1
+    assert str(VariableForm.of({})).count("autofocus") == 1

@@ -8,6 +8,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from orchestrator_site.pipeline_views import grid_page
 from orchestrator_site.templatetags.grid import cells
+from pipelines.graph import Block, build
 from pipelines.models import PipelineVersion
 from runs.drawing.grid import Cell, Column, Row, Run
 from runs.states import BlockStatus, RunStatus
@@ -99,3 +100,16 @@ def test_the_more_blocks_the_fewer_runs_are_drawn(
 
     assert len(answer.context["grid"].columns) == 12
     assert "with their last 12 runs" in text_of(answer)
+
+
+def test_the_name_of_a_block_leads_to_it_unless_it_is_gone(page: Client) -> None:
+    pipeline = make_pipeline()
+    make_run(pipeline)
+    graph = build([Block(uuid="load")]).as_dict()
+    pipeline.current_version = PipelineVersion.objects.create(pipeline=pipeline, content_hash="new", graph=graph)
+    pipeline.save()
+
+    text = text_of(page.get("/pipelines/etl/grid/"))
+
+    assert '<a href="/pipelines/etl/graph/#block-load" title="load">load</a>' in text
+    assert '<span title="clean">clean</span> <span class="chip">gone</span>' in text
