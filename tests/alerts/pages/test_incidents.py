@@ -204,3 +204,15 @@ def test_strangers_see_no_incident(client: Client) -> None:
 
     for path in ("/incidents/", f"/incidents/{incident.pk}/", "/incidents/deliveries/"):
         assert client.get(path)["Location"].startswith("/login/")
+
+
+def test_words_are_looked_for_among_the_newest_and_a_number_everywhere(
+    page: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.forms.NEWEST", 2)
+    old = make_incident("trouble-0")
+    for number in range(1, 4):
+        make_incident(f"trouble-{number}")
+
+    assert titles(page, q="trouble") == ["trouble-3", "trouble-2"]
+    assert titles(page, q=f"#{old.pk}") == ["trouble-0"]
