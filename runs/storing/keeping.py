@@ -142,6 +142,7 @@ class Keeper:
             try:
                 with only_one():
                     while True:
+                        close_old_connections()
                         self.turn(time.monotonic())
                         time.sleep(LOOK_EVERY)
             except BlockingIOError:
@@ -252,7 +253,6 @@ def chunk_name(log: Log, start: int) -> str:
 
 def is_over(log: Log) -> bool:
     """Tell whether the attempt was ended, without its worker or by another."""
-    close_old_connections()
     try:
         row = BlockRun.objects.filter(pk=log.block_run_id).only("attempt", "status").first()
     except DatabaseError:
