@@ -69,7 +69,7 @@ def drawing(rows: list[Row], asked: Window, now: datetime) -> dict[str, Any]:
     schedules = expected.schedules_of(pks)
     coming = coming_marks(schedules, found, asked, now)
     bands = expected.bands(asked.begin, asked.end, rows, schedules)
-    look = shown.Look(axis, asked.zone, now, cell)
+    look = shown.Look(axis, asked.zone, now, cell, timeline.marks_of_a_lane(len(rows)))
     drawn = [shown.lane(row, found, coming[row.pk], bands, look) for row in rows]
     return {
         "lanes": drawn,

@@ -59,6 +59,7 @@ class Look:
     zone: ZoneInfo
     now: datetime
     cell: timedelta
+    marks: int  # of one lane
 
 
 def lane(row: Row, found: Recorded, coming: Sequence[Mark], bands: Iterable[Band], look: Look) -> Lane:
@@ -68,7 +69,7 @@ def lane(row: Row, found: Recorded, coming: Sequence[Mark], bands: Iterable[Band
     shown.bars = [of_bar(bar, look) for bar in timeline.bars(look.axis, runs, look.now)]
     cells = timeline.cells(look.axis, found.dense.get(row.pk, {}), look.cell, look.now)
     shown.cells = [of_cell(cell, row, look) for cell in cells]
-    marks = timeline.marks(look.axis, [*found.moments.get(row.pk, []), *coming])
+    marks = timeline.marks(look.axis, [*found.moments.get(row.pk, []), *coming], look.marks)
     shown.marks = [of_mark(mark, look) for mark in marks]
     own = [band for band in bands if band.rows is not None and row.pk in band.rows]
     shown.bands = [of_band(band, look) for band in own]
@@ -129,7 +130,7 @@ def of_mark(mark: Mark, look: Look) -> dict[str, Any]:
     return {
         "kind": mark.kind,
         "title": words.of_mark(mark, look.zone),
-        "link": reverse("schedules:detail", args=[mark.link]) if mark.link else "",
+        "schedule": mark.link,
         "x": mark.x,
         "width": mark.width,
         "hatch": HATCHED.get(mark.kind, ""),

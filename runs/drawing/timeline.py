@@ -16,12 +16,12 @@ WHOLE = 100.0
 LEAST, THIN = 0.3, 0.05  # hundredths: of a bar, of one of its parts
 TOUCHING = 0.35  # hundredths between two marks that are drawn as one
 TRACKS = 3  # runs beside each other in a lane
-ELEMENTS = 2500  # of all runs, and
-MARK_ELEMENTS = 700  # of all moments without a run: about 3,000 together, whatever there is to draw
+ELEMENTS = 2000  # of all runs, and
+MARK_ELEMENTS = 1000  # of all moments without a run: about 3,000 together, whatever there is to draw
 PER_BAR, PER_CELL, PER_MARK = 4.5, 3, 3  # elements that one is made of, on average
 FEWEST_BARS, MOST_BARS = 8, 150  # of one lane
 FEWEST_CELLS, MOST_CELLS = 12, 48
-FEWEST_MARKS, MOST_MARKS = 4, 60
+FEWEST_MARKS, MOST_MARKS = 4, 100
 BAD = (RunStatus.FAILED,)
 
 
@@ -111,6 +111,10 @@ def cells_of_a_lane(lanes: int) -> int:
     return within(ELEMENTS / PER_CELL / max(lanes, 1), FEWEST_CELLS, MOST_CELLS)
 
 
+def marks_of_a_lane(lanes: int) -> int:
+    return within(MARK_ELEMENTS / PER_MARK / max(lanes, 1), FEWEST_MARKS, MOST_MARKS)
+
+
 def marks_of_a_schedule(schedules: int) -> int:
     return within(MARK_ELEMENTS / PER_MARK / max(schedules, 1), FEWEST_MARKS, MOST_MARKS)
 
@@ -195,20 +199,32 @@ def cells(
 # --- moments without a run --------------------------------------------------------------------------------------------
 
 
-def marks(axis: Axis, moments: Sequence[Mark]) -> list[Mark]:
-    """Place moments (their `x` and `width` are still to be said), those of one kind that touch as one mark."""
+def marks(axis: Axis, moments: Sequence[Mark], most: int = MOST_MARKS) -> list[Mark]:
+    """Place moments (their `x` and `width` are still to be said), those of one kind that touch as one mark.
+
+    Where there are more than `most`, what is farther apart is one mark as well.
+    """
+    shown = (each for each in moments if axis.shows(each.begin, each.end))
+    placed = [(each, *inside(axis, each.begin, each.end)) for each in sorted(shown, key=lambda each: each.begin)]
+    found = [replace(each, x=x, width=width) for each, x, width in sorted(placed, key=lambda each: each[0].kind)]
+    gap = TOUCHING
+    found = joined(found, gap)
+    while len(found) > most and gap < axis.width:
+        gap *= 2
+        found = joined(found, gap)
+    return found
+
+
+def joined(placed: Iterable[Mark], gap: float) -> list[Mark]:
+    """Make one of those of one kind that are nearer to each other than `gap`; they come kind by kind, in order."""
     found: list[Mark] = []
-    for each in sorted(moments, key=lambda each: (each.kind, each.begin)):
-        if not axis.shows(each.begin, each.end):
-            continue
-        x, width = inside(axis, each.begin, each.end)
+    for each in placed:
         last = found[-1] if found else None
-        if last and last.kind == each.kind and x - (last.x + last.width) < TOUCHING:
-            whole = round(max(last.x + last.width, x + width) - last.x, 2)
-            end, count = max(last.end, each.end), last.count + each.count
-            found[-1] = replace(last, width=whole, end=end, count=count)
+        if last and last.kind == each.kind and each.x - (last.x + last.width) < gap:
+            width = round(max(last.x + last.width, each.x + each.width) - last.x, 2)
+            found[-1] = replace(last, width=width, end=max(last.end, each.end), count=last.count + each.count)
         else:
-            found.append(replace(each, x=x, width=width))
+            found.append(each)
     return found
 
 

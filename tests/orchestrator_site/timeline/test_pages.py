@@ -135,9 +135,13 @@ def test_hostile_names_are_shown_as_text(page: Client) -> None:
     make_pipeline("etl")
     Pipeline.objects.update(name='"><script>alert(1)</script>', tags=["<i>t</i>"], owner="<u>o</u>")
     ended(Pipeline.objects.get())
+    now = timezone.now()
+    make_schedule(name="</title><b>s</b>", schedule_interval="@hourly", decided_until=now, next_due_at=now + MINUTE)
 
     text = text_of(page.get("/timeline/")) + text_of(page.get("/timeline/?group=owner&view=table"))
 
+    assert "&lt;b&gt;s&lt;/b&gt;" in text
+    assert "<b>s" not in text
     assert "<script>alert" not in text
     assert "<i>t" not in text
     assert "<u>o" not in text

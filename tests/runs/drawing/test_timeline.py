@@ -160,6 +160,13 @@ def test_moments_of_different_kinds_or_apart_are_marks_of_their_own() -> None:
     assert [(mark.kind, mark.count) for mark in marks(AXIS, moments)] == [("missed", 1), ("missed", 1), ("skipped", 1)]
 
 
+def test_where_marks_are_too_many_those_farther_apart_are_one() -> None:
+    moments = [moment("missed", NOON + 2 * number * MINUTE) for number in range(50)]
+
+    assert len(marks(AXIS, moments, most=50)) == 50
+    assert [mark.count for mark in marks(AXIS, moments, most=49)] == [50]
+
+
 def test_a_moment_outside_is_not_marked() -> None:
     assert marks(AXIS, [moment("expected", END + MINUTE), moment("missed", NOON - MINUTE)]) == []
 
@@ -169,4 +176,6 @@ def test_a_drawing_stays_bounded_however_many_lanes_it_has(lanes: int) -> None:
     as_bars = lanes * timeline.bars_of_a_lane(lanes) * timeline.PER_BAR
     as_cells = lanes * timeline.cells_of_a_lane(lanes) * timeline.PER_CELL
 
-    assert max(as_bars, as_cells) <= timeline.ELEMENTS or lanes > 30
+    as_marks = lanes * timeline.marks_of_a_lane(lanes) * timeline.PER_MARK
+
+    assert max(as_bars, as_cells) + as_marks <= 3000 or lanes > 30
