@@ -29,7 +29,7 @@ from schedules.reasons.drift import cadence, drift_of
 from schedules.reasons.why import why_schedule
 from schedules.reasons.why_lines import lines
 
-PAGE, LEDGER, RUNS, UPCOMING, STRIP = 100, 50, 15, 10, 40
+PAGE, LEDGER, RUNS, UPCOMING, STRIP = 50, 50, 15, 10, 40
 MOST_BROKEN = 20  # files whose mistakes are shown above the list
 STATES = ("", "active", "paused", "late", "set aside")
 
