@@ -201,8 +201,8 @@ def make_backfills(size: Size, now: datetime) -> list[Any]:
 
 
 def make_workers(size: Size, now: datetime) -> list[int]:
-    """Some are alive, among them a scheduler; most stopped long ago."""
-    from benchmarks.crowd_rows import DAY, SECOND
+    """Some are alive, among them a scheduler, and will be for a day, however long is looked; most stopped long ago."""
+    from benchmarks.crowd_rows import DAY
     from runs.models import Pool, Worker
 
     rows = []
@@ -214,10 +214,10 @@ def make_workers(size: Size, now: datetime) -> list[int]:
                 host=f"host{number % 4}",
                 pid=1000 + number,
                 started_at=now - 30 * DAY,
-                seen_at=now if is_alive else now - 20 * DAY,
+                seen_at=now + DAY if is_alive else now - 20 * DAY,
                 lease_until=now + DAY if is_alive else None,
                 stopped_at=None if is_alive else now - 20 * DAY,
-                last_loop_at=now - SECOND if number % 12 == 11 else None,
+                last_loop_at=now + DAY if number % 12 == 11 else None,
             )
         )
     Pool.objects.bulk_create(Pool(name=f"pool {n}", slots=n + 1) for n in range(4))
