@@ -133,12 +133,11 @@ def system(moment: datetime) -> dict[str, Any]:
     """Everything the system page and the API tell, in three queries."""
     alive = Worker.objects.alive(moment).order_by("id")
     schedulers = list(alive.filter(kind=WorkerKind.SCHEDULER))
-    busy = Count("block_runs", filter=Q(block_runs__status=BlockStatus.RUNNING))
     return {
         "version": settings.VERSION,
         "now": moment,
         "schedulers": [told(worker, moment) for worker in schedulers],
-        "workers": list(alive.filter(kind=WorkerKind.WORKER).annotate(running=busy)),
+        "workers": list(alive.filter(kind=WorkerKind.WORKER).with_held("running")),
         "queue": queue(moment),
         "findings": invariants.told_by(schedulers),
     }

@@ -32,10 +32,14 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
 
     def for_list(self, moment: datetime) -> Self:
         """Those at work and those seen within the day, with how many block runs each holds; the newest first."""
-        running = BlockRun.objects.filter(worker=OuterRef("pk"), status=BlockStatus.RUNNING).order_by()
-        held = Coalesce(Subquery(running.values("worker").annotate(count=Count("id")).values("count")), 0)
         seen = self.filter(Q(stopped_at=None) | Q(stopped_at__gte=moment - timedelta(days=1)))
-        return seen.annotate(held=held).order_by("stopped_at", "-id")
+        return seen.with_held("held").order_by("stopped_at", "-id")
+
+    def with_held(self, name: str) -> Self:
+        """Each with the number of block runs it holds, under this name; what it held before is not looked at."""
+        running = BlockRun.objects.filter(worker=OuterRef("pk"), status=BlockStatus.RUNNING).order_by()
+        count = Subquery(running.values("worker").annotate(count=Count("id")).values("count"))
+        return self.annotate(**{name: Coalesce(count, 0)})
 
 
 class Worker(models.Model):
