@@ -11,7 +11,19 @@ from datetime import UTC, datetime, timedelta
 from django.db import InterfaceError, OperationalError
 
 from alerts import heartbeat
-from alerts.watching import deliveries, ended, event_cursor, fresh, going_on, health, ledger, said, upkeep, usual
+from alerts.watching import (
+    deliveries,
+    ended,
+    event_cursor,
+    fresh,
+    going_on,
+    health,
+    ledger,
+    said,
+    service_levels,
+    upkeep,
+    usual,
+)
 from alerts.watching.look import Look, Memory
 
 logger = logging.getLogger(__name__)
@@ -62,6 +74,7 @@ class Evaluator:
             health.look_at(look, heartbeat.conditions())
             self.deliveries.look_at(look)
             ledger.close_of_many(look)
+            service_levels.look_at(look)
             upkeep.look_at(look)
         look.flush()
         return moment + SOON if has_more else None

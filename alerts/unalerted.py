@@ -7,6 +7,7 @@ from django.db.models import Max
 from alerts.models import AlertRule, Breach, Kind
 from alerts.watching import ended
 from alerts.watching.look import Subject, covers
+from alerts.watching.service_levels import keys_of
 from runs.models import Event
 from schedules.reasons.invariants import GRACE, LATELY, Finding
 
@@ -23,7 +24,8 @@ def find(moment: datetime) -> list[Finding]:
     lines = Event.objects.filter(pk__gt=newest - LOOKED_AT, kind="sla_passed")
     ids = lines.filter(happened_at__gt=moment - LATELY, happened_at__lt=moment - GRACE).values_list("pk", flat=True)
     passed = ended.read(ids[:LOOKED_AT])
-    keys = [f"event {event.pk}" for event in passed]
+    named = keys_of(passed)
+    keys = [*named.values(), *(f"event {event.pk}" for event in passed)]  # as older releases named them
     known = set(Breach.objects.filter(rule__in=rules, key__in=keys).values_list("rule", "key")) if keys else set()
     return [
         Finding(
@@ -31,7 +33,7 @@ def find(moment: datetime) -> list[Finding]:
         )
         for event in passed
         for rule in rules
-        if should_know(rule, event) and (rule.pk, f"event {event.pk}") not in known
+        if should_know(rule, event) and not {(rule.pk, named[event.pk]), (rule.pk, f"event {event.pk}")} & known
     ][:MOST]
 
 

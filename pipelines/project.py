@@ -295,6 +295,7 @@ def pipeline_settings(top: Fields, project: Fields) -> dict[str, Any]:
         "run_pipeline_in_one_process": top.flag("run_pipeline_in_one_process"),
         "cache_block_output_in_memory": top.flag("cache_block_output_in_memory"),
         **({"retention": retention} if retention else {}),
+        **({"sla": sla} if (sla := top.seconds("sla")) else {}),
     }
 
 

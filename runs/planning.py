@@ -100,9 +100,15 @@ def copied_settings(version: PipelineVersion, settings: RunSettings) -> dict[str
         "backfill_id": settings.backfill_id,
         "timeout": settings.timeout,
         "timeout_status": settings.timeout_status,
-        "sla": settings.sla,
+        "sla": settings.sla or own_sla(version),
         "retry_config": {**(version.settings.get("retry_config") or {}), **settings.retry_config},
     }
+
+
+def own_sla(version: PipelineVersion) -> timedelta | None:
+    """Return the SLA of the pipeline, for runs whose trigger has none."""
+    seconds = version.settings.get("sla")
+    return timedelta(seconds=seconds) if seconds else None
 
 
 def known_executor(name: str | None) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from alerts.kinds import Streak
 from alerts.models import Incident, Kind, Severity
-from alerts.watching import going_on, outputs, usual
+from alerts.watching import going_on, outputs, service_levels, usual
 from alerts.watching.look import Look, Subject, about_all, fingerprint_of
 from runs.models import Event, PipelineRun
 from runs.states import RunStatus
@@ -59,10 +59,12 @@ def block_failed(look: Look, event: Event, run: PipelineRun) -> None:
 
 def sla_passed(look: Look, event: Event, run: PipelineRun) -> None:
     subject = Subject.of(run, event.block_run.block_uuid if event.block_run else "")
-    for watched in look.rules(Kind.SLA, subject):
+    rules = list(look.rules(Kind.SLA, subject))
+    key = service_levels.keys_of([event])[event.pk] if rules else ""
+    for watched in rules:
         message = f"Run {run.pk}: {event.message}"
         title = f"{subject.name} passed its SLA"
-        look.breaks(watched.rule, key_of(event), subject, title=title, message=message, at=event.happened_at)
+        look.breaks(watched.rule, key, subject, title=title, message=message, at=event.happened_at)
 
 
 def worker_lost(look: Look, event: Event) -> None:

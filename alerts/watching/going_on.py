@@ -72,7 +72,7 @@ def say_late(
     assert isinstance(told, Deadline)
     since = "it was due" if told.since == "due" else "its start"
     title = f"{subject.name} was not finished {about(told.span)} after {since}"
-    message = f"{who} should have been finished by {deadline:%Y-%m-%d %H:%M:%S} UTC{why}."
+    message = f"{who} should have been finished by {deadline:%Y-%m-%d %H:%M:%S} UTC{why}".rstrip(".") + "."
     look.breaks(watched.rule, key, subject, title=title, message=message, at=deadline)
 
 
@@ -86,7 +86,7 @@ def late_moments(look: Look) -> None:
         rows = Occurrence.objects.filter(
             decision=decision, scheduled_for__lt=look.moment - min(spans), backfill=None
         ).order_by("scheduled_for")
-        # Past the longest deadline nothing more can be said of a moment.
+        # Past the longest deadline nothing more can be said of a moment: only then it is passed over.
         new = [
             pk
             for pk, at in rows.values_list("pk", "scheduled_for")[:MOST_RUNS]
@@ -94,7 +94,8 @@ def late_moments(look: Look) -> None:
         ]
         for row in rows.filter(pk__in=new[:AT_ONCE]).select_related("pipeline", "schedule"):
             late_moment(look, row, f"it is {row.decision}: {row.reason}")
-            look.memory.knows(f"moment {row.pk} {look.rules_key}")
+            if row.scheduled_for < look.moment - max(spans):
+                look.memory.knows(f"moment {row.pk} {look.rules_key}")
             if look.is_over:
                 break
 

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from alerts.kinds import Deadline, Moments
 from alerts.models import AlertRule, Bookmark, Kind
-from alerts.watching import going_on
+from alerts.watching import going_on, service_levels
 from alerts.watching.look import Look, Subject, about_all, covers
 from runs.models.runs import Written
 from schedules.models import Decision, Occurrence
@@ -68,6 +68,7 @@ def take_all(look: Look, rows: Sequence[Occurrence]) -> None:
         is_many = len({row.schedule_id for row, _ in mine}) > MANY
         for row, subject in mine:
             say_passed_over(look, watched.rule, row, subject, is_many=is_many)
+    service_levels.passed_by(look, rows)
     if look.has(Kind.DEADLINE):
         for row in rows:
             if row.decision != Decision.SKIPPED and row.backfill_id is None:
@@ -97,4 +98,6 @@ def close_of_many(look: Look) -> None:
 
 def is_wanted(look: Look) -> bool:
     due = (each.told for each in look.rules(Kind.DEADLINE))
-    return look.has(Kind.OCCURRENCE_MISSED) or any(isinstance(told, Deadline) and told.since == "due" for told in due)
+    return look.has(Kind.OCCURRENCE_MISSED, Kind.SLA) or any(
+        isinstance(told, Deadline) and told.since == "due" for told in due
+    )

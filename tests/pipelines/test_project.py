@@ -345,7 +345,7 @@ def test_pipelines_inherit_from_the_project_and_say_otherwise(disk: ProjectOnDis
     with (disk.root / "pipelines/etl/metadata.yaml").open("a") as file:
         file.write(
             "variables: {size: 2}\nretry_config: {retries: 1}\nconcurrency_config: {pipeline_run_limit: 3}\n"
-            "run_pipeline_in_one_process: true\nnotification_config: {alert_on: []}\n"
+            "run_pipeline_in_one_process: true\nsla: 1800\nnotification_config: {alert_on: []}\n"
         )
 
     settings = disk.read().settings
@@ -355,6 +355,7 @@ def test_pipelines_inherit_from_the_project_and_say_otherwise(disk: ProjectOnDis
     assert settings["concurrency_config"] == {"pipeline_run_limit": 3, "on_pipeline_run_limit_reached": "skip"}
     assert settings["notification_config"] == {"alert_on": [], "services": {"slack_config": 1}}
     assert settings["run_pipeline_in_one_process"] is True
+    assert settings["sla"] == 1800
     assert settings["cache_block_output_in_memory"] is False
 
 

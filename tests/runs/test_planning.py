@@ -34,6 +34,14 @@ pytestmark = pytest.mark.django_db
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
+def test_the_sla_of_the_pipeline_holds_where_the_trigger_has_none() -> None:
+    hour, made = timedelta(hours=1), version(sla=60)
+
+    assert copied_settings(made, RunSettings())["sla"] == timedelta(seconds=60)
+    assert copied_settings(made, RunSettings(sla=hour))["sla"] == hour
+    assert copied_settings(version(uuid="other"), RunSettings())["sla"] is None
+
+
 def test_a_trigger_goes_before_the_pipeline_key_by_key() -> None:
     made = version(retry_config={"retries": 1, "delay": 5})
 

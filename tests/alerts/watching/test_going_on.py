@@ -75,6 +75,16 @@ def test_a_moment_that_waited_and_then_ran_late_is_one_breach() -> None:
     assert Breach.objects.count() == 1
 
 
+def test_a_moment_that_waits_breaks_the_shorter_deadline_and_then_the_longer_one() -> None:
+    short, long = (make_rule(Kind.DEADLINE, settings={"seconds": seconds}) for seconds in (60, 180))
+    evaluator = begun()
+    make_moment(Decision.WAITING, reason="Window A until 12:30.")
+    for minute in (2, 4):
+        evaluator.look(NOON + minute * MINUTE)
+        assert Breach.objects.filter(rule__in=[short, long]).count() == minute // 2
+    assert Breach.objects.filter(rule=long).get().message.endswith("it is waiting: Window A until 12:30.")
+
+
 def test_a_missed_moment_breaks_a_deadline_as_soon_as_it_is_known() -> None:
     make_rule(Kind.DEADLINE, settings={"seconds": 3600})
     evaluator = begun()
