@@ -75,7 +75,8 @@ def delivery_of(change: Change, channel: Channel, rule: AlertRule, moment: datet
         body=body_of(change)[:BODY],
         data=data_of(change, rule),
         created_at=moment,
-        next_try_at=quiet or moment,
+        # Never before what was told of it last: a recovery is of when the run ended, and may be found with the trouble.
+        next_try_at=quiet or max(moment, change.incident.told_at or moment),
     )
 
 

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -48,7 +48,7 @@ def send(url: str, title: str, body: str, *, is_critical: bool, allow_private: b
         return Outcome(error=str(refusal), is_final=True)
     with listening() as lines, guard.watching(allow_private=allow_private) as refused:
         try:
-            is_sent = service.notify(body=body or title, title=title, notify_type=tone(is_critical))
+            is_sent = service.notify(**as_text(service, title, body or title), notify_type=tone(is_critical))
         except Exception as problem:  # apprise's plugins are other people's code
             lines.append(f"{type(problem).__name__}: {problem}")
             is_sent = False
@@ -56,6 +56,18 @@ def send(url: str, title: str, body: str, *, is_critical: bool, allow_private: b
         return SENT
     error = refused[0] if refused else " ".join(dict.fromkeys(lines)) or "The service did not take the message."
     return Outcome(error=mask_text(error, secrets_of(url)), is_final=bool(refused))
+
+
+def as_text(service: "NotifyBase", title: str, body: str) -> dict[str, Any]:
+    """Return a message in the format that the service takes (HTML, Markdown, …), in which it reads as it is written.
+
+    apprise does so for those who send through its own list of services; a service by itself takes what it is given.
+    """
+    plain = library().NotifyFormat.TEXT
+    wanted = service.resolve_format(plain)
+    written = partial(library().conversion.convert_between, plain, wanted)
+    is_part_of_body = service.title_maxlen <= 0
+    return {"title": written(title) if is_part_of_body else title, "body": written(body), "body_format": wanted}
 
 
 def tone(is_critical: bool) -> Any:

@@ -104,6 +104,14 @@ def test_recovery_is_told_where_the_incident_was(rule: AlertRule, channel: Chann
     assert told.body.startswith("closed on recovery")
 
 
+def test_a_recovery_that_is_found_with_its_trouble_is_told_after_it(incident: Incident) -> None:
+    (opened,) = tell(incident)
+    incident.told_at = NOON
+    (closed,) = tell(incident, Step.CLOSED, NOON - HOUR)
+
+    assert list(Delivery.objects.due(NOON)) == [opened, closed]
+
+
 def test_recovery_is_not_told_if_the_rule_says_so(rule: AlertRule, incident: Incident) -> None:
     tell(incident)
     rule.tells_recovery = False

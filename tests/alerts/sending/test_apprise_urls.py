@@ -1,5 +1,7 @@
 """Messages through apprise, to servers on this machine."""
 
+import email
+import email.policy
 import logging
 import subprocess
 import sys
@@ -32,6 +34,21 @@ def test_mail_is_sent(mail: Mailbox) -> None:
     assert b"Subject: etl failed" in mail.letters[0].content
 
 
+def test_mail_and_chats_read_a_text_as_it_is_written(mail: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Run 1: <img src=http://evil.example/x> *x*\nSince noon."
+    url = f"mailto://127.0.0.1:{mail.port}?from=ops@example.org&to=ada@example.org&mode=insecure&smtp=127.0.0.1"
+    assert apprise_urls.send(url, "t", text, is_critical=False, allow_private=True).is_sent
+    letter = email.message_from_bytes(mail.letters[0].content, policy=email.policy.default)
+    parts = [part.get_content() for part in letter.walk() if part.get_content_maintype() == "text"]
+    assert parts[0].splitlines() == text.splitlines()
+    assert not any("<img" in part for part in parts[1:])
+
+    telegram = apprise_urls.service_of("tgram://123456789:abcdefg_hijklmnop/12315544/")
+    found = apprise_urls.as_text(telegram, "<b>t</b>", text)
+    assert "<img" not in found["body"]
+    assert "<b>" not in found["title"]
+
+
 def test_why_not_is_told_with_secrets_masked(server: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     server.answer(500)
 
@@ -45,6 +62,11 @@ def test_why_not_is_told_with_secrets_masked(server: Receiver, caplog: pytest.Lo
 
 def test_what_a_service_does_wrong_is_told_and_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
+        title_maxlen = 250
+
+        def resolve_format(self, _: object) -> str:
+            return "text"
+
         def notify(self, **_: object) -> bool:
             raise KeyError("token correct-horse is bad")
 
