@@ -76,6 +76,7 @@ class IncidentFilter(ListFilter):
         super().__init__(data)
         self.fields["severity"].widget.attrs["aria-label"] = "Severity"
         self.offer("pipeline", "Pipeline", [("", "Any pipeline"), *((uuid, uuid) for uuid in pipelines)])
+        self.fields["pipeline"].widget.attrs["data-pick"] = ""
         people = [("", "Anybody"), ("me", "Me"), ("nobody", "Nobody"), *((name, name) for name in users)]
         self.offer("assignee", "Who looks after it", people)
         self.fields["state"].widget = forms.HiddenInput()

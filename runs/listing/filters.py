@@ -66,7 +66,7 @@ class RunFilter(forms.Form):
     pipeline = TextField(required=False, max_length=200)
     tag = TextField(required=False, max_length=200)
     origin = forms.ChoiceField(required=False, choices=[("", "Any origin"), *Origin.choices])
-    since = text("Created from", "From: 24h, 2025-03-02")
+    since = text("Created from", "From: 24h, a day")
     until = text("Created until", "To")
     ended = text("Ended from", "Ended from: 24h")
     longer = text("Took longer than", "Longer than: 10m")
@@ -82,6 +82,7 @@ class RunFilter(forms.Form):
         tags = sorted({tag for each in pipelines for tag in each.tags})
         self.choose("pipeline", "Any pipeline", [each.uuid for each in pipelines])
         self.choose("tag", "Any tag", tags)
+        self.fields["pipeline"].widget.attrs["data-pick"] = ""
         for name, label in (("status", "Status"), ("origin", "Origin"), ("order", "Order")):
             self.fields[name].widget.attrs |= {"aria-label": label, "class": "form-select"}
 

@@ -68,7 +68,7 @@ class SearchForm(LinesForm):
 
     def __init__(self, data: Any, *, pipelines: list[str]) -> None:
         super().__init__(data)
-        looks = {"aria-label": "Pipeline", "class": "form-select"}
+        looks = {"aria-label": "Pipeline", "class": "form-select", "data-pick": ""}
         options = [("", "Any pipeline"), *((name, name) for name in pipelines)]
         self.fields["pipeline"].widget = forms.Select(choices=options, attrs=looks)
         looks = {"aria-label": "Block", "class": "form-control", "placeholder": "Block"}
