@@ -7,7 +7,7 @@ BIN := .venv/bin
 # A file's tests share what it has started, so a file stays with one worker; tests/conftest.py says in which order.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: start test lint dev bench chaos queries
+.PHONY: start test lint dev bench chaos queries screenshots
 
 start: .venv/.installed
 	@exec $(BIN)/python manage.py start $(PROJECT) --host $(HOST) --port $(PORT)
@@ -49,3 +49,7 @@ chaos: .venv/.installed-dev
 .venv/.installed-dev: requirements-dev.lock | .venv/bin/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
 	@touch $@ .venv/.installed
+
+# Every page, light and dark, wide and narrow, into docs/screenshots/.
+screenshots: .venv/.installed-dev
+	$(BIN)/python -m tests.browser.screenshots

@@ -1,0 +1,120 @@
+"""Every page as a picture: `python -m tests.browser.screenshots [FOLDER [WORD…]]` (`make screenshots`).
+
+Makes its own data, serves it, and writes PAGE-WIDTH-THEME.png into docs/screenshots/, or into FOLDER, only the pages
+whose names have one of the words.
+"""
+
+import io
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.conftest import CHROMIUM
+from tests.browser.lively.serving import ROOT, Lively, serving
+
+FOLDER = ROOT / "docs" / "screenshots"
+SIZES = {1440: 900, 390: 844}
+THEMES = ("light", "dark")
+COLORS = 48
+PAGES = {
+    "dashboard": "/",
+    "timeline": "/timeline/",
+    "load": "/load/",
+    "pipelines": "/pipelines/",
+    "pipeline": "/pipelines/{uuid}/",
+    "pipeline-grid": "/pipelines/{uuid}/grid/",
+    "pipeline-graph": "/pipelines/{uuid}/graph/",
+    "pipeline-calendar": "/pipelines/{uuid}/calendar/",
+    "pipeline-durations": "/pipelines/{uuid}/durations/",
+    "pipeline-landing": "/pipelines/{uuid}/landing/",
+    "pipeline-triggers": "/pipelines/{uuid}/triggers/",
+    "pipeline-versions": "/pipelines/{uuid}/versions/",
+    "pipeline-code": "/pipelines/{uuid}/code/",
+    "pipeline-settings": "/pipelines/{uuid}/settings/",
+    "runs": "/runs/",
+    "run": "/runs/{run_id}/",
+    "run-failed": "/runs/{run_id}/ (failed)",
+    "run-running": "/runs/{run_id}/ (running)",
+    "run-compare": "/runs/{run_id}/compare/ (failed)",
+    "run-retry": "/runs/{run_id}/retry/ (failed)",
+    "log": "log",
+    "logs": "logs",
+    "schedules": "/schedules/",
+    "schedule": "/schedules/{schedule_id}/",
+    "schedule-edit": "/schedules/{schedule_id}/edit/",
+    "schedule-new": "/schedules/new/",
+    "moment": "/schedules/{schedule_id}/occurrences/{occurrence_id}/",
+    "moments-held": "/schedules/held/",
+    "moments-missed": "/schedules/missed/",
+    "backfills": "/backfills/",
+    "backfill": "/backfills/{backfill_id}/",
+    "backfill-new": "/backfills/new/",
+    "calendars": "/calendars/",
+    "calendar": "/calendars/{calendar_id}/",
+    "window": "/calendars/windows/{window_id}/",
+    "incidents": "/incidents/",
+    "incident": "/incidents/{incident_id}/",
+    "rules": "/incidents/rules/",
+    "rule": "/incidents/rules/{rule_id}/",
+    "channels": "/incidents/channels/",
+    "channel": "/incidents/channels/{channel_id}/",
+    "channel-new": "/incidents/channels/new/",
+    "deliveries": "/incidents/deliveries/",
+    "system": "/system/",
+    "retention": "/system/retention/",
+    "account": "/account/",
+    "password": "/account/password/",
+    "login": "/login/",
+    "api": "/api/docs/",
+    "admin": "/admin/",
+    "admin-runs": "/admin/runs/pipelinerun/",
+    "admin-run": "/admin/runs/pipelinerun/{object_id}/change/",
+}
+
+
+def main(words: Sequence[str]) -> None:
+    folder = Path(words[0]) if words else FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as data, serving(Path(data)) as lively, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        chosen = {name: at for name, at in PAGES.items() if not words[1:] or any(word in name for word in words[1:])}
+        for size in SIZES:
+            for theme in THEMES:
+                shoot(chromium, lively, size, theme, chosen, folder)
+        chromium.close()
+
+
+def shoot(chromium: Browser, lively: Lively, width: int, theme: str, chosen: Mapping[str, str], folder: Path) -> None:
+    context = lively.context(chromium, width, theme, SIZES[width])
+    page = context.new_page()
+    for name, address in chosen.items():
+        if name == "login":
+            context.clear_cookies()
+        page.goto(lively.addresses.get(address, address))
+        settle(page)
+        (folder / f"{name}-{width}-{theme}.png").write_bytes(quantized(page.screenshot()))
+        if name == "login":
+            context.add_cookies([{"name": "sessionid", "value": lively.session, "url": lively.url}])
+    context.close()
+
+
+def settle(page: Page) -> None:
+    """Until nothing is loaded any more: previews, logs, fonts."""
+    page.wait_for_load_state("networkidle")
+
+
+def quantized(picture: bytes) -> bytes:
+    image = Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+    found = io.BytesIO()
+    image.save(found, "PNG", optimize=True)
+    return found.getvalue()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
