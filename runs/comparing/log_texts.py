@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from runs.log_lines import ACTS, COLOR
+
 SHOWN = 300  # characters of a line
 CLOCK = r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?"
 STAMP = re.compile(rf"\b\d{{4}}-\d\d-\d\d[T ]{CLOCK}(?: ?(?:Z|UTC)\b|[+-]\d\d:?\d\d)?|\b{CLOCK}")
@@ -55,5 +57,5 @@ def bare(line: Line, *, numbers: bool) -> tuple[str, str]:
 def said(line: Line | None) -> Said | None:
     if line is None:
         return None
-    text = str(line.get("m", ""))
+    text = ACTS.sub("", COLOR.sub("", str(line.get("m", ""))))
     return Said(text if len(text) <= SHOWN else f"{text[:SHOWN]}…", int(line.get("o", 0)))

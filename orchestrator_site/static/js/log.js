@@ -13,7 +13,7 @@ export function keepLogs() {
 class Tail {
   constructor(element) {
     this.element = element;
-    this.list = element.querySelector("[role=log]");
+    this.list = element.querySelector("[role=log] ol");
     this.note = element.querySelector("[data-log-note]");
     this.from = +element.dataset.from || 0;
     this.attempt = element.dataset.attempt;

@@ -59,3 +59,9 @@ def test_a_long_line_is_cut_where_it_is_shown() -> None:
     assert found is not None
     assert found.old is not None
     assert found.old.text == "x" * SHOWN + "…"
+
+
+def test_lines_are_shown_without_the_colors_of_terminals() -> None:
+    found = first_difference(lines("\x1b[32mgreen\x1b[0m"), lines("red\x07"), numbers=True)
+
+    assert found == Divergence(1, Said("green", 0), Said("red", 0))
