@@ -76,6 +76,18 @@ def test_the_head_says_who_owns_it_and_what_is_next(page: Client) -> None:
     assert f'<a class="break" href="/schedules/{schedule.pk}/">nightly</a>' in text
 
 
+def test_a_tag_in_the_head_leads_to_the_pipelines_that_have_it(page: Client) -> None:
+    Pipeline.objects.filter(pk=make_pipeline().pk).update(tags=["a & b/c"])
+    Pipeline.objects.filter(pk=make_pipeline("a & b/c or so").pk).update(tags=["other"])
+
+    head = text_of(page.get("/pipelines/etl/"))
+
+    assert 'href="/pipelines/?tag=a%20%26%20b%2Fc" title="a &amp; b/c"' in head
+    listed = text_of(page.get("/pipelines/?tag=a%20%26%20b%2Fc"))
+    assert 'href="/pipelines/etl/"' in listed
+    assert "or so" not in listed
+
+
 def test_the_head_says_what_is_wrong(page: Client) -> None:
     moments = {"opened_at": NOON, "last_seen_at": NOON}
     Incident.objects.create(pipeline=make_pipeline(), title="etl fails", fingerprint="f", breaches_count=3, **moments)
