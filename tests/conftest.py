@@ -13,7 +13,7 @@ from django.db.models.signals import post_migrate
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
 
-from tests import turns
+from tests import migrated, turns
 from tests.factories import make_user
 
 ON_POSTGRES = os.environ.get("TEST_DATABASE") == "postgres"
@@ -74,6 +74,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_sessionfinish() -> None:
     if TURNS is not None:
         TURNS.close()
+    migrated.forget()
 
 
 @pytest.fixture

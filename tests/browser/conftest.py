@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests import migrated
 from tests.pipelines.project_on_disk import ProjectOnDisk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +81,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "orchestrator_site.settings"}
     for name in ("DATABASE_URL", "REDIS_URL", "ORCHESTRATOR_PROJECT"):
         env.pop(name, None)
+    migrated.copy_sqlite(folder / "data" / "orchestrator.sqlite3")
     env |= {"ORCHESTRATOR_DATA_DIR": str(folder / "data"), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "manage.py", "start", str(project.root), "--port", "0", "--workers", "2"]
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:

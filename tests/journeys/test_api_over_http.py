@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests import migrated
 from tests.pipelines.project_on_disk import ProjectOnDisk
 
 pytestmark = pytest.mark.processes
@@ -77,7 +78,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, text=True).stdout
 
-    manage("migrate", "-v0")
+    migrated.copy_sqlite(folder / "data" / "orchestrator.sqlite3")
     manage("createsuperuser", "--noinput", "--username", "ada", "--email", "ada@example.com")
     manage("shell", "-v0", "-c", REFRESH)
     token = manage("create_token", "ada", "--scopes", "read,run,write").strip()

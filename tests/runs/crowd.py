@@ -8,16 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.runs.small_project import write_project
-from tests.schedules.scratch import ROOT, postgres_database
+from tests.schedules.scratch import ROOT, database_of
 
-PRELUDE = "import django; django.setup(); from tests.runs.process import *; migrate(); answer_in_copies(sys.argv[1:])"
+PRELUDE = "import django; django.setup(); from tests.runs.process import *; answer_in_copies(sys.argv[1:])"
 
 
 class Member:
@@ -66,7 +66,7 @@ class Crowd:
         for pair in pairs:
             pair[1].close()
         self.members = [Member(ours) for ours, _ in pairs]
-        self.ask("None")  # whoever answers has migrated
+        self.ask("None")  # whoever answers has started
 
     def ask(self, code: str) -> Any:
         return self.members[0].ask(code)
@@ -87,7 +87,7 @@ class Crowd:
 
 @contextmanager
 def gather(kind: str, folder: Path, size: int = 1) -> Iterator[Crowd]:
-    with postgres_database() if kind == "postgres" else nullcontext("") as url:
+    with database_of(kind, folder / "data" / "orchestrator.sqlite3") as url:
         crowd = Crowd(kind, folder, url, size)
         try:
             yield crowd

@@ -20,7 +20,6 @@ from typing import Any, TextIO
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
-from django.core.management import call_command
 from django.db import connection
 from django.db.models import Count, F, Q
 from django.utils import timezone
@@ -44,12 +43,6 @@ from tests.runs.outcomes import COMPLETED, FAILED, HANDED_BACK, NOT_YET
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 DIAMOND = (("root",), ("left", "root"), ("right", "root"), ("join", "left", "right"))
 _worker: list[Worker] = []
-
-
-def migrate() -> None:
-    """Bring the database up to date, and let go of it: what is forked from here must not share a connection."""
-    call_command("migrate", verbosity=0)
-    connection.close()
 
 
 def answer_in_copies(descriptors: list[str]) -> None:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from typing import Any
 import psycopg2
 import pytest
 
+from tests import migrated
 from tests.pipelines.project_on_disk import ProjectOnDisk
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVER = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 NUMBERS = count()
 PRELUDE = "import django; django.setup(); from tests.schedules.process import *\n"
 
@@ -38,13 +38,6 @@ class Scratch:
         self.env.pop("REDIS_URL", None)
         self.processes: list[subprocess.Popen[str]] = []
         self.answerer: subprocess.Popen[str] | None = None
-        subprocess.run(
-            [sys.executable, "manage.py", "migrate", "-v0"],
-            cwd=ROOT,
-            env=self.env,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
 
     def start(self, code: str) -> "subprocess.Popen[str]":
         """Start a process that runs `code` with the names of tests.schedules.process."""
@@ -89,7 +82,7 @@ class Scratch:
 
 @contextmanager
 def scratch_database(kind: str, folder: Path) -> Iterator[Scratch]:
-    with postgres_database() if kind == "postgres" else nullcontext(f"sqlite:///{folder / 'scratch.sqlite3'}") as url:
+    with database_of(kind, folder / "scratch.sqlite3") as url:
         scratch = Scratch(folder, url)
         try:
             yield scratch
@@ -98,19 +91,33 @@ def scratch_database(kind: str, folder: Path) -> Iterator[Scratch]:
 
 
 @contextmanager
-def postgres_database() -> Iterator[str]:
+def database_of(kind: str, path: Path) -> Iterator[str]:
+    """Make a migrated database of that kind, at `path` if it is a file; return its URL."""
+    if kind == "postgres":
+        with postgres_database(is_migrated=True) as url:
+            yield url
+    else:
+        migrated.copy_sqlite(path)
+        yield f"sqlite:///{path}"
+
+
+@contextmanager
+def postgres_database(is_migrated: bool = False) -> Iterator[str]:
     """Make a database, return its URL, drop it afterwards."""
     name = f"scratch_{os.getpid()}_{next(NUMBERS)}"
     try:
-        server = psycopg2.connect(SERVER, connect_timeout=10)
+        server = psycopg2.connect(migrated.SERVER, connect_timeout=10)
     except psycopg2.OperationalError as error:
         pytest.skip(f"no Postgres answers: {str(error).strip().splitlines()[0]}")
     server.autocommit = True
     with server.cursor() as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        cursor.execute(f"CREATE DATABASE {name}")
+        if is_migrated:
+            migrated.create_on_postgres(name)
+        else:
+            cursor.execute(f"CREATE DATABASE {name}")
         try:
-            yield SERVER.rsplit("/", 1)[0] + f"/{name}"
+            yield migrated.url_of(name)
         finally:
             cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     server.close()
