@@ -13,7 +13,7 @@ from django.db.models.signals import post_migrate
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
 
-from tests import migrated, turns
+from tests import emptying, migrated, turns
 from tests.factories import make_user
 
 ON_POSTGRES = os.environ.get("TEST_DATABASE") == "postgres"
@@ -21,6 +21,7 @@ TURNS = turns.of_this_run()
 # A deadline is one of the wall clock: it would judge what else the machine does.
 hypothesis_settings.register_profile("ours", deadline=None)
 hypothesis_settings.load_profile("ours")
+emptying.use_delete()
 
 
 def bring_back_first_rules(**_: object) -> None:
