@@ -60,6 +60,7 @@ class Evaluator:
 
     def look_once(self, moment: datetime) -> datetime | None:
         look = Look(moment, self.memory)
+        read_to = self.events.read_to
         has_more = self.read_events(look)
         look.begin_part()
         has_more |= self.read_ledger(look)
@@ -67,7 +68,7 @@ class Evaluator:
         usual.take_long(look, going_on.look_at(look))
         look.begin_part()
         self.freshness.look_at(look)
-        self.logs.look_at(look)
+        self.logs.look_at(look, read_to)
         look.flush()
         if not self.health_at <= moment < self.health_at + HEALTH_EVERY:
             self.health_at = moment

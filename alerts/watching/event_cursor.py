@@ -62,6 +62,12 @@ class EventCursor:
             found = row.position
         return found
 
+    def skip_to(self, number: int, moment: datetime) -> None:
+        """Begin after this number, unless the bookmark is further on: before it is nothing of interest."""
+        row, _ = Bookmark.objects.get_or_create(name=self.name, defaults={"position": number, "at": moment})
+        if row.position < number:
+            Bookmark.objects.filter(pk=row.pk, position__lt=number).update(position=number, at=moment)
+
     def go_back_for_late(self, moment: datetime) -> None:
         """Read again from the first missing number that is there by now."""
         self.gaps = {number: since for number, since in self.gaps.items() if moment - since < LATEST}

@@ -63,11 +63,19 @@ class Reader:
         self.results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self.thread: threading.Thread | None = None
         self.outstanding = 0
+        self.idle_at: int | None = None  # the last event that no rule about logs can mean
 
-    def look_at(self, look: Look) -> None:
-        """Take what was found and give the next runs; nothing at all while no rule is about logs."""
+    def look_at(self, look: Look, read_to: int | None = None) -> None:
+        """Take what was found and give the next runs; nothing at all while no rule is about logs.
+
+        `read_to` is the last event that was known before this look: a rule that is made begins after it.
+        """
         if not look.has(Kind.LOG_PATTERN) and not self.outstanding:
+            self.idle_at = read_to
             return
+        if self.idle_at is not None:
+            self.cursor.skip_to(self.idle_at, look.moment)
+            self.idle_at = None
         for result in [self.results.get() for _ in range(self.results.qsize())]:
             self.outstanding -= 1
             take(look, result)

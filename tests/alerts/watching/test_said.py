@@ -12,7 +12,7 @@ from alerts.evaluating import Evaluator
 from alerts.models import Bookmark, Breach, Kind
 from alerts.watching import said
 from runs import logs
-from runs.models import BlockRun, PipelineRun
+from runs.models import BlockRun, Event, PipelineRun
 from runs.states import BlockStatus, RunStatus
 from tests.alerts.rules import begun, ends, make_rule, open_incidents
 from tests.factories import NOON, make_run
@@ -60,6 +60,29 @@ def test_a_line_that_says_it_opens_an_incident_and_a_quiet_run_closes_it() -> No
     ends(make_logged("refused connection"), RunStatus.COMPLETED, NOON + 3 * MINUTE)
     look_until_read(evaluator, 4)
     assert open_incidents() == []
+
+
+def test_a_run_that_ends_before_the_first_look_with_a_rule_is_searched_too() -> None:
+    evaluator = begun()
+    ends(make_logged("late"), RunStatus.COMPLETED, NOON + MINUTE)
+    evaluator.look(NOON + 2 * MINUTE)
+    evaluator.look(NOON + 3 * MINUTE)
+    make_rule(Kind.LOG_PATTERN, settings={"pattern": "late"}, created_at=NOON + 3 * MINUTE)
+    run = make_logged("late")
+    ends(run, RunStatus.COMPLETED, NOON + 4 * MINUTE)
+    look_until_read(evaluator, 5)
+    assert Breach.objects.get().run_id == run.pk
+
+
+def test_what_came_while_there_was_no_rule_is_passed_over() -> None:
+    rule, evaluator = make_rule(Kind.LOG_PATTERN, settings={"pattern": "late"}), begun()
+    rule.delete()
+    for minute in (1, 2, 3):
+        ends(make_logged("late"), RunStatus.COMPLETED, NOON + minute * MINUTE)
+        evaluator.look(NOON + minute * MINUTE)
+    make_rule(Kind.LOG_PATTERN, settings={"pattern": "late"}, created_at=NOON + 3 * MINUTE)
+    evaluator.look(NOON + 4 * MINUTE)
+    assert Bookmark.objects.get(name="logs").position >= Event.objects.order_by("pk")[1].pk
 
 
 def test_only_the_block_of_the_rule_is_searched() -> None:
