@@ -300,6 +300,13 @@ def test_a_new_token_is_shown_once(page: Client) -> None:
     assert "no-store" in answer["Cache-Control"]
 
 
+def test_a_token_that_is_in_use_is_not_ended_by_one_click(page: Client) -> None:
+    schedule = make_schedule(schedule_type="api", schedule_interval="")
+    assert 'id="token"' not in page.get(f"/schedules/{schedule.pk}/").content.decode()
+    schedule.rotate_token()
+    assert "ends at once" in text_of(page.get(f"/schedules/{schedule.pk}/"))
+
+
 def test_a_time_trigger_has_no_token(page: Client) -> None:
     assert page.post(f"/schedules/{make_schedule().pk}/token/").status_code == 404
 
