@@ -1,5 +1,6 @@
 """The admin site: schedules can be looked after, the ledger of occurrences only looked at."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -14,16 +15,44 @@ from pipelines.admin import ReadOnlyAdmin
 from pipelines.large_admin import LargeAdmin
 from pipelines.project import trigger_rules
 from pipelines.refusal import Refusal
-from schedules import firing, scheduler, triggers
+from schedules import firing, scheduler, trigger_checks, triggers
 from schedules.days import calendar_admin as calendar_admin  # registers its own
 from schedules.files.triggers_plan import is_in_code
 from schedules.models import Backfill, ChainLink, Occurrence, PipelineSchedule, Source
+
+RULES = ("schedule_type", "schedule_interval", "timezone", "start_time", "end_time", "settings")
+
+
+class ScheduleAdminForm(ModelForm[PipelineSchedule]):
+    """Refuses what the pages refuse; what is wrong already does not stand in the way of a pause."""
+
+    def clean(self) -> dict[str, Any]:
+        draft = copy.copy(self.instance)
+        for name, value in self.cleaned_data.items():
+            setattr(draft, name, value)
+        checks: list[Callable[[], None]] = []
+        if "name" in self.changed_data and draft.name:
+            checks.append(lambda: trigger_checks.check_name(draft.name))
+        # (A JSON field counts an empty object as changed.)
+        is_changed = any(
+            (getattr(self.instance, name, None) or None) != (getattr(draft, name) or None) for name in RULES
+        )
+        if not self.errors and (self.instance.pk is None or is_changed):
+            checks.append(lambda: trigger_checks.check(draft))
+        for check in checks:
+            try:
+                check()
+            except Refusal as refusal:
+                field = (refusal.field or "").partition(".")[0]
+                self.add_error(field if field in self.fields else None, str(refusal))
+        return self.cleaned_data
 
 
 @admin.register(PipelineSchedule)
 class PipelineScheduleAdmin(admin.ModelAdmin[PipelineSchedule]):
     """An edit here takes effect from now, as everywhere; the token is never shown."""
 
+    form = ScheduleAdminForm
     list_display = ["name", "pipeline", "schedule_type", "schedule_interval", "timezone", "is_active", "next_due_at"]
     list_select_related = ["pipeline"]
     list_filter = [

@@ -54,13 +54,44 @@ def test_a_new_interval_counts_from_now(admin: Client) -> None:
     schedule = PipelineSchedule.objects.get()
     enabled_at = schedule.last_enabled_at
 
-    admin.post(
-        reverse("admin:schedules_pipelineschedule_change", args=[schedule.pk]), {**fields, "schedule_interval": "never"}
-    )
+    address = reverse("admin:schedules_pipelineschedule_change", args=[schedule.pk])
+    admin.post(address, {**fields, "schedule_interval": "@yearly"})
 
     schedule.refresh_from_db()
-    assert schedule.problem.startswith("A cron expression has exactly 5 fields")
-    assert (schedule.next_due_at, schedule.last_enabled_at) == (None, enabled_at)
+    assert schedule.next_due_at is not None
+    assert (schedule.next_due_at.month, schedule.last_enabled_at) == (1, enabled_at)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"schedule_interval": "never"}, "A cron expression has exactly 5 fields"),
+        ({"schedule_interval": "99 * * * *"}, "Minute: 99 is outside"),
+        ({"timezone": "Mars/Base"}, "time zone"),
+        ({"settings": '{"overlap": "maybe"}'}, "overlap"),
+        ({"name": "a/b"}, "Name: 1–100 letters"),
+    ],
+)
+def test_what_the_pages_refuse_is_refused_here_too(admin: Client, wrong: dict[str, str], message: str) -> None:
+    admin.post(reverse("admin:schedules_pipelineschedule_add"), fields := form())
+    schedule = PipelineSchedule.objects.get()
+
+    answer = admin.post(reverse("admin:schedules_pipelineschedule_change", args=[schedule.pk]), {**fields, **wrong})
+
+    assert message in answer.content.decode()
+    assert PipelineSchedule.objects.get().schedule_interval == "@daily"
+
+
+def test_a_schedule_that_is_broken_already_can_be_switched_off(admin: Client) -> None:
+    schedule = make_schedule(schedule_interval="never", problem="It means nothing.")
+    plain = {"name": "daily", "schedule_type": "time", "schedule_interval": "never", "timezone": "UTC"}
+    fields = {"pipeline": schedule.pipeline_id}
+    json = {"tags": "[]", "variables": "{}", "settings": "{}"}
+
+    admin.post(reverse("admin:schedules_pipelineschedule_change", args=[schedule.pk]), {**plain, **json, **fields})
+
+    schedule.refresh_from_db()
+    assert not schedule.is_active
 
 
 def test_the_token_is_not_shown_and_the_ledger_cannot_be_written(admin: Client) -> None:
