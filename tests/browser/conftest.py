@@ -49,6 +49,14 @@ def run(*args, **kwargs):
 """
 
 
+GREET = """
+@custom
+def run(*args, **kwargs):
+    for _ in range(kwargs['times']):
+        print(f"good morning, {kwargs['whom']}")
+"""
+
+
 @dataclass(frozen=True)
 class Site:
     url: str
@@ -60,7 +68,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     project = ProjectOnDisk(folder / "project")
-    for name, code in {"count": COUNT, "fail": FAIL, "sleep": SLEEP}.items():
+    for name, code in {"count": COUNT, "fail": FAIL, "sleep": SLEEP, "greet": GREET}.items():
         project.write(f"custom/{name}.py", code)
     project.code("custom/after.py")
     project.pipeline(
@@ -73,6 +81,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     )
     project.pipeline("blocks:\n- {uuid: fail, type: custom}\n", "fails")
     project.pipeline("blocks:\n- {uuid: sleep, type: custom}\n", "sleeps")
+    project.pipeline("variables: {whom: world, times: 2}\nblocks:\n- {uuid: greet, type: custom}\n", "greets")
     project.pipeline("blocks:\n- {uuid: a, type: custom, upstream_blocks: [b]}\n", "broken")
     project.write(
         "pipelines/talk/triggers.yaml",

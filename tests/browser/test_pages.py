@@ -10,25 +10,6 @@ from tests.browser.conftest import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
-PAGES = [
-    "/",
-    "/pipelines/",
-    "/pipelines/talk/",
-    "/pipelines/talk/grid/",
-    "/pipelines/talk/durations/",
-    "/pipelines/talk/versions/",
-    "/pipelines/broken/",
-    "/pipelines/nope/",
-    "/runs/",
-    "/schedules/",
-    "/schedules/1/",
-    "/schedules/new/",
-    "/schedules/1/edit/",
-    "/schedules/held/",
-    "/system/",
-    "/account/",
-    "/account/password/",
-]
 KEEP_SOCKETS = """
 window.sockets = [];
 window.WebSocket = class extends WebSocket {
@@ -39,12 +20,6 @@ SEND_EIGHT_TIMES = """() => {
   const form = document.querySelector("#start form");
   const send = () => fetch(form.action, { method: "POST", body: new FormData(form) }).then((answer) => answer.url);
   return Promise.all([...Array(8)].map(send));
-}"""
-NAMELESS = """() => {
-  const pressed = "a, button, input:not([type=hidden]), select, textarea";
-  const isNamed = (each) =>
-    each.ariaLabel || each.textContent.trim() || each.labels?.length || each.querySelector("title");
-  return [...document.querySelectorAll(pressed)].filter((each) => !isNamed(each)).map((each) => each.outerHTML);
 }"""
 NOTE_THEME_AT_BODY = """
 new MutationObserver(() => {
@@ -183,26 +158,6 @@ def test_a_hidden_page_asks_for_nothing_until_it_is_looked_at(page: Page, contex
 # --- a run ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_run_opens_at_its_error(page: Page) -> None:
-    run_now(page, "fails")
-
-    expect(page.locator(".head .st")).to_have_text("failed")
-    expect(page.locator(".fault .type")).to_have_text("ValueError")
-    expect(page.locator(".fault .message")).to_have_text("<img src=x onerror=alert(1)> no rows")
-    expect(page.locator(".fault pre").first).to_contain_text("raise ValueError")
-
-
-def test_a_failed_run_can_be_retried(page: Page) -> None:
-    run_now(page, "fails")
-    expect(page.locator(".head .st")).to_have_text("failed")
-
-    page.click("[data-opens=retry]")
-    page.click("#retry button:has-text('Retry')")
-
-    expect(page.locator("text=goes on: attempt 2")).to_be_visible()
-    expect(page.locator(".facts >> text=Attempt").first).to_be_visible()
-
-
 def test_a_running_run_can_be_cancelled(page: Page) -> None:
     run_now(page, "sleeps")
     expect(page.locator("[role=log]")).to_contain_text("asleep")
@@ -239,23 +194,6 @@ def test_times_are_in_the_readers_zone_with_utc_at_hand(page: Page) -> None:
 
 
 # --- a backfill -------------------------------------------------------------------------------------------------------
-
-
-def test_a_backfill_is_planned_while_it_is_typed_started_and_followed(page: Page) -> None:
-    page.goto("/pipelines/fails/")
-    page.click(".actions a:has-text('Backfill')")
-    expect(page.locator("#plan")).to_contain_text("8 slots")
-
-    page.fill("[name=start_at]", "2025-02-01T00:00")
-    page.fill("[name=end_at]", "2025-02-02T00:00")
-    expect(page.locator("#plan tbody tr")).to_have_count(2)
-    page.fill("[name=run_limit]", "0")
-    expect(page.locator("#plan .note-error")).to_contain_text("Limit must be at least 1")
-    page.fill("[name=run_limit]", "2")
-    page.click("button:has-text('Start 2 runs')")
-
-    expect(page.locator(".tallies")).to_contain_text("2 failed")
-    expect(page.locator("button:has-text('Retry failed')")).to_be_visible()
 
 
 def test_another_pipeline_brings_its_own_triggers_and_keeps_what_was_typed(page: Page) -> None:
@@ -307,47 +245,7 @@ def test_variables_that_are_not_json_are_told_beside_the_field(page: Page) -> No
     expect(page.locator("dialog [name=variables]")).to_have_value('{"lines": 1,}')
 
 
-def test_a_rule_is_previewed_while_it_is_typed(page: Page) -> None:
-    page.goto("/schedules/new/")
-
-    page.locator("[name=schedule_interval]").press_sequentially("0 6 * * 1-5")
-    page.fill("[name=timezone]", "Europe/Berlin")
-
-    expect(page.locator("#preview")).to_contain_text("at 06:00 on Monday to Friday")
-    expect(page.locator("#preview tbody tr")).to_have_count(10)
-    page.fill("[name=schedule_interval]", "61 * * * *")
-    expect(page.locator("#preview")).to_contain_text("61 is outside 0–59")
-
-
-def test_a_trigger_is_made_paused_and_resumed(page: Page) -> None:
-    page.goto("/schedules/new/?pipeline=talk")
-    page.fill("[name=name]", "in the morning")
-    page.fill("[name=schedule_interval]", "0 6 * * *")
-
-    page.click("button:has-text('Save')")
-
-    expect(page.locator(".head .st")).to_have_text("active")
-    page.click("summary:has-text('Pause')")
-    page.click("button:has-text('Until someone resumes it')")
-    expect(page.locator(".head .st")).to_have_text("paused")
-    page.click("button:has-text('Resume')")
-    expect(page.locator(".head .st")).to_have_text("active")
-
-
 # --- every page -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("address", PAGES)
-def test_a_page_fits_its_window_and_names_what_can_be_pressed(page: Page, address: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(address)
-
-    nameless = page.evaluate(NAMELESS)
-
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert nameless == []
-    assert page.locator("h1").count() == 1
 
 
 def test_light_and_dark_are_remembered_and_there_before_the_first_paint(page: Page) -> None:

@@ -54,15 +54,3 @@ def test_a_trigger_that_follows_pipelines_needs_no_interval(page: Page) -> None:
     expect(page.locator("[name=schedule_interval]")).to_be_hidden()
     page.select_option("[name=after_pipelines]", ["talk", "fails"])
     expect(page.locator("#preview")).to_contain_text("when any of fails and talk has completed")
-
-
-def test_a_trigger_is_paused_for_an_hour_and_resumed_from_its_page(page: Page) -> None:
-    page.goto("/schedules/1/")
-    page.click("summary:has-text('Pause')")
-    page.click("button:has-text('For an hour')")
-
-    expect(page.locator(".head .st")).to_have_text("paused")
-    expect(page.locator("#live .note").first).to_contain_text("then it resumes by itself")
-
-    page.click("button:has-text('Resume')")
-    expect(page.locator(".head .st")).to_have_text("active")
