@@ -1,4 +1,4 @@
-"""`python -m tests.browser.lively FOLDER`: make it all below the folder, say where as one line of JSON; serve it."""
+"""`python -m tests.browser.lively FOLDER [poisoned]`: make it all there, say where as JSON, and serve it."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 import django
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *how: str) -> None:
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
@@ -25,13 +25,16 @@ def main(folder: Path) -> None:
     }
     django.setup()
     listener = socket.create_server(("127.0.0.1", 0))
-    said = {"url": f"http://127.0.0.1:{listener.getsockname()[1]}", **make(folder / "project")}
+    said = {
+        "url": f"http://127.0.0.1:{listener.getsockname()[1]}",
+        **make(folder / "project", is_poisoned="poisoned" in how),
+    }
     threading.Thread(target=stay_alive, daemon=True).start()
     print(json.dumps(said), flush=True)
     serve(listener)
 
 
-def make(project: Path) -> dict[str, Any]:
+def make(project: Path, *, is_poisoned: bool) -> dict[str, Any]:
     """Fill the database; return a session of an administrator's, and every address there is to look at."""
     from django.contrib.auth.models import User
     from django.core.management import call_command
@@ -40,7 +43,7 @@ def make(project: Path) -> dict[str, Any]:
 
     from benchmarks.addresses import addresses
     from runs.models import BlockRun
-    from tests.browser.lively import alarms, history
+    from tests.browser.lively import alarms, history, poison
     from tests.browser.lively.places import LivelyPlaces
 
     call_command("migrate", verbosity=0)
@@ -48,6 +51,8 @@ def make(project: Path) -> dict[str, Any]:
     admin = User.objects.create_superuser("admin", email="admin@example.com", password="correct horse")
     history.fill(project, now)
     alarms.fill(now, admin)
+    if is_poisoned:
+        poison.fill()
     client = Client()
     client.force_login(admin)
     broken = BlockRun.objects.filter(status="failed").latest("id")
@@ -84,7 +89,7 @@ def serve(listener: socket.socket) -> None:
 
 
 def run(words: Sequence[str]) -> None:
-    main(Path(words[0]).resolve())
+    main(Path(words[0]).resolve(), *words[1:])
 
 
 if __name__ == "__main__":

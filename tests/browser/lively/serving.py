@@ -12,6 +12,17 @@ from playwright.sync_api import Browser, BrowserContext
 
 ROOT = Path(__file__).resolve().parents[3]
 
+ADMINISTRATION = [  # one page of each kind
+    "/admin/",
+    "/admin/runs/pipelinerun/",
+    "/admin/runs/pipelinerun/{object_id}/change/",
+    "/admin/runs/pipelinerun/{object_id}/history/",
+    "/admin/auth/user/add/",
+    "/admin/auth/group/add/",
+    "/admin/runs/pool/{object_id}/change/",
+    "/admin/runs/pool/{object_id}/delete/",
+]
+
 
 @dataclass(frozen=True)
 class Lively:
@@ -20,6 +31,14 @@ class Lively:
     url: str
     session: str
     addresses: Mapping[str, str]
+
+    def pages(self) -> dict[str, str]:
+        """Every page of ours once, and one of each kind of the administration's."""
+        ours = {name: at for name, at in self.addresses.items() if not name.startswith(("/api/v1", "/admin/"))}
+        return {
+            **{name: at for name, at in ours.items() if "?" not in name},
+            **{name: self.addresses[name] for name in ADMINISTRATION},
+        }
 
     def context(self, chromium: Browser, width: int, theme: str, height: int = 900) -> BrowserContext:
         """A window of the administrator's, in one of the two themes."""
@@ -36,8 +55,9 @@ class Lively:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Lively]:
-    command = [sys.executable, "-m", "tests.browser.lively", str(folder)]
+def serving(folder: Path, *how: str) -> Iterator[Lively]:
+    """Serve it; with "poisoned", hostile words are everywhere."""
+    command = [sys.executable, "-m", "tests.browser.lively", str(folder), *how]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
