@@ -7,7 +7,7 @@ whose names have one of the words.
 import io
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -19,7 +19,7 @@ from tests.browser.lively.serving import ROOT, Lively, serving
 FOLDER = ROOT / "docs" / "screenshots"
 SIZES = {1440: 900, 390: 844}
 THEMES = ("light", "dark")
-COLORS = 48
+COLORS = 28
 PAGES = {
     "dashboard": "/",
     "timeline": "/timeline/",
@@ -30,8 +30,6 @@ PAGES = {
     "pipeline-graph": "/pipelines/{uuid}/graph/",
     "pipeline-calendar": "/pipelines/{uuid}/calendar/",
     "pipeline-durations": "/pipelines/{uuid}/durations/",
-    "pipeline-landing": "/pipelines/{uuid}/landing/",
-    "pipeline-triggers": "/pipelines/{uuid}/triggers/",
     "pipeline-versions": "/pipelines/{uuid}/versions/",
     "pipeline-code": "/pipelines/{uuid}/code/",
     "pipeline-settings": "/pipelines/{uuid}/settings/",
@@ -40,38 +38,28 @@ PAGES = {
     "run-failed": "/runs/{run_id}/ (failed)",
     "run-running": "/runs/{run_id}/ (running)",
     "run-compare": "/runs/{run_id}/compare/ (failed)",
-    "run-retry": "/runs/{run_id}/retry/ (failed)",
     "log": "log",
     "logs": "logs",
     "schedules": "/schedules/",
     "schedule": "/schedules/{schedule_id}/",
     "schedule-edit": "/schedules/{schedule_id}/edit/",
-    "schedule-new": "/schedules/new/",
-    "moment": "/schedules/{schedule_id}/occurrences/{occurrence_id}/",
     "moments-held": "/schedules/held/",
     "moments-missed": "/schedules/missed/",
     "backfills": "/backfills/",
     "backfill": "/backfills/{backfill_id}/",
     "backfill-new": "/backfills/new/",
     "calendars": "/calendars/",
-    "calendar": "/calendars/{calendar_id}/",
-    "window": "/calendars/windows/{window_id}/",
     "incidents": "/incidents/",
     "incident": "/incidents/{incident_id}/",
     "rules": "/incidents/rules/",
     "rule": "/incidents/rules/{rule_id}/",
     "channels": "/incidents/channels/",
-    "channel": "/incidents/channels/{channel_id}/",
-    "channel-new": "/incidents/channels/new/",
     "deliveries": "/incidents/deliveries/",
     "system": "/system/",
-    "retention": "/system/retention/",
     "account": "/account/",
-    "password": "/account/password/",
     "login": "/login/",
     "api": "/api/docs/",
     "admin": "/admin/",
-    "admin-runs": "/admin/runs/pipelinerun/",
     "admin-run": "/admin/runs/pipelinerun/{object_id}/change/",
 }
 
@@ -88,6 +76,18 @@ def main(words: Sequence[str]) -> None:
             for theme in THEMES:
                 shoot(chromium, lively, size, theme, chosen, folder)
         chromium.close()
+    (folder / "README.md").write_text(index(chosen))
+
+
+def index(names: Iterable[str]) -> str:
+    """Which pictures there are, as a page of Markdown."""
+    heads = [f"{theme}, {width} px" for width in SIZES for theme in THEMES]
+    lines = ["# Screenshots", "", "Made by `make screenshots` from the demo project after five lively days.", ""]
+    lines += ["| Page | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    for name in names:
+        shown = [f"[{theme}]({name}-{width}-{theme}.png)" for width in SIZES for theme in THEMES]
+        lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def shoot(chromium: Browser, lively: Lively, width: int, theme: str, chosen: Mapping[str, str], folder: Path) -> None:
@@ -110,7 +110,11 @@ def settle(page: Page) -> None:
 
 
 def quantized(picture: bytes) -> bytes:
-    image = Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+    image = (
+        Image.open(io.BytesIO(picture))
+        .convert("RGB")
+        .quantize(COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    )
     found = io.BytesIO()
     image.save(found, "PNG", optimize=True)
     return found.getvalue()
