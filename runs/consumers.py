@@ -19,8 +19,9 @@ LOOK_AGAIN = 1.0  # seconds: the floor when a hint was lost
 BYTES_AT_ONCE = 128 * 1024
 FAR_BEHIND = 512 * 1024  # bytes: a page that is further behind goes on near the end; a program is sent all
 FAR_AT_FIRST = 3 * 1024 * 1024  # a page just opened may begin that far from the end
-NEAR = 512 * 1024
+NEAR = 256 * 1024
 EASE = 0.5  # seconds in which a page is sent that much at most
+DRAWING = 5.0  # seconds at most that a page is waited for which is still drawing
 
 
 class SignedInConsumer(AsyncJsonWebsocketConsumer):
@@ -98,6 +99,7 @@ class LogConsumer(SignedInConsumer):
     eased_at = 0.0
     patience_at_end = PATIENCE_AT_END
     wants_latest = True
+    drawn_to = -1  # the offset up to which a page says it has drawn; programs say nothing
 
     async def groups_for(self) -> list[str] | None:
         self.block_run_id = self.scope["url_route"]["kwargs"]["block_run_id"]
@@ -108,7 +110,7 @@ class LogConsumer(SignedInConsumer):
         except ValueError:
             return None
         self.is_page = query.get("format") == ["html"]
-        self.grew = asyncio.Event()
+        self.grew, self.drew = asyncio.Event(), asyncio.Event()
         block_run = await self.look()
         if block_run is None or self.offset < 0:
             return None
@@ -122,6 +124,12 @@ class LogConsumer(SignedInConsumer):
         if self.following:
             self.following.cancel()
         await super().disconnect(code)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
+        """A page says how far it has drawn, so that it is not sent more than it can; nothing else is acted on."""
+        if text_data and text_data.isdecimal() and len(text_data) < 20:
+            self.drawn_to = int(text_data)
+            self.drew.set()
 
     async def log_grew(self, event: dict[str, Any]) -> None:
         self.grew.set()
@@ -171,6 +179,7 @@ class LogConsumer(SignedInConsumer):
             if page.lines:
                 said = {"html": self.drawn(block_run, page)} if self.is_page else {"lines": page.lines}
                 await self.send_json({"type": "lines", "attempt": self.attempt, **said, "next": self.offset})
+                await self.page_has_drawn()
             if self.is_page and await self.has_paused(new):
                 await self.leave_out(block_run)
             if page.at_end:
@@ -185,6 +194,14 @@ class LogConsumer(SignedInConsumer):
         await asyncio.sleep(max(0.0, self.eased_at + EASE - loop.time()))
         self.sent, self.eased_at = 0, loop.time()
         return True
+
+    async def page_has_drawn(self) -> None:
+        """Wait until the page has drawn what it was sent: a slow one would only pile it up, and hear no click."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAWING):
+                while 0 <= self.drawn_to < self.offset:
+                    self.drew.clear()
+                    await self.drew.wait()
 
     async def leave_out(self, block_run: BlockRun) -> None:
         """Go on near the end of a log that grows faster than anybody reads, and say so; the file is whole."""

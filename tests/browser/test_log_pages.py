@@ -11,7 +11,7 @@ def test_from_a_failure_it_is_one_press_to_the_error_line(page: Page) -> None:
     run_now(page, "fails")
     expect(page.locator(".head .st")).to_have_text("failed")
 
-    page.click("text=first error")
+    page.click("text=first error")  # the page was open while the block failed
 
     expect(page.locator("li.here .text")).to_have_text("ValueError: <img src=x onerror=alert(1)> no rows")
     expect(page.locator("li.here")).to_be_in_viewport()
@@ -22,8 +22,9 @@ def test_hits_are_gone_through_by_keyboard_and_lines_have_links(page: Page, cont
     run_now(page, "talk", '{"lines": 3}')
     expect(page.locator(".head .st")).to_have_text("completed")
     page.click(".graph a:has-text('count')")
-    page.click("text=whole log")
+    page.click(".log[data-block=count] >> text=whole log")
 
+    page.wait_for_url("**/log/1/")
     page.keyboard.press("/")
     page.keyboard.type("LINE")
     page.keyboard.press("Enter")

@@ -1,5 +1,6 @@
 """Websockets of a real server, as browsers and programs meet them: who is let in, what they hear and are sent."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from runs.consumers import LogConsumer
 from tests.runs.crowd import Crowd, gather
 from tests.schedules.scratch import ROOT
 
@@ -418,3 +420,19 @@ def test_of_a_flood_a_page_is_sent_the_end_and_told_so_and_a_program_all(server:
         assert ">2999 xx" in html
         assert html.count("<li id=") < 600
         assert [text.split()[0] for text in texts(until_end(program))] == ["first", *map(str, range(3000))]
+
+
+@pytest.mark.parametrize(("said", "waits"), [("100", True), ("500", False), ("drawn", False), ("9" * 30, False)])
+def test_a_page_that_still_draws_is_sent_no_more_until_it_says_how_far_it_is(said: str, waits: bool) -> None:
+    async def waited() -> bool:
+        consumer = LogConsumer()
+        consumer.offset, consumer.drew = 500, asyncio.Event()
+        await consumer.receive(said)
+        waiting = asyncio.create_task(consumer.page_has_drawn())
+        await asyncio.sleep(0.01)
+        did_wait = not waiting.done()
+        await consumer.receive("500")
+        await asyncio.wait_for(waiting, LONG)
+        return did_wait
+
+    assert asyncio.run(waited()) is waits

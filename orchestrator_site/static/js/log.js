@@ -34,7 +34,7 @@ class Tail {
     const url = socketUrl(this.element.dataset.log);
     url.search = new URLSearchParams({ format: "html", from: this.from, attempt: this.attempt });
     this.wire = new WebSocket(url);
-    this.wire.onopen = () => { this.again = 500; this.say("live"); };
+    this.wire.onopen = () => { this.again = 500; this.say("live"); this.drew(); };
     this.wire.onmessage = (event) => this.take(JSON.parse(event.data));
     this.wire.onclose = (event) => {
       if (this.done) return;
@@ -74,12 +74,18 @@ class Tail {
     }
     showTimes(this.list);
     if (this.follow.checked) this.toEnd();
+    if (this.wire.readyState === WebSocket.OPEN) this.drew();
   }
+
+  drew() { this.wire.send(this.from); } // no more comes before
 
   toEnd() {
     this.moving = true;
     this.list.scrollTop = this.list.scrollHeight;
-    requestAnimationFrame(() => { this.moving = false; });
+    requestAnimationFrame(() => { // lines now in sight have their true height
+      this.list.scrollTop = this.list.scrollHeight;
+      requestAnimationFrame(() => { this.moving = false; });
+    });
   }
 
   say(text) { this.note.textContent = text; }
