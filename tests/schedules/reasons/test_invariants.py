@@ -311,7 +311,7 @@ def test_a_look_asks_as_much_when_much_is_wrong_as_when_little_is() -> None:
 LOOKS: list[tuple[str, Callable[..., QuerySet[Any]]]] = [
     ("schedule_due", invariants.late),
     ("schedule_due", invariants.nothing_due),
-    ("run_unfinished|run_finished_lately", invariants.idle_runs),
+    ("run_unfinished|run_finished_lately|run_deadline", invariants.idle_runs),
     ("run_unfinished|run_finished_lately", invariants.waiting_long),
     ("run_unfinished|run_finished_lately|run_deadline", invariants.limited_runs),
     ("run_finished_lately", invariants.ended_lately),
