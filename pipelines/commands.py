@@ -69,10 +69,11 @@ def database_refusal(error: OperationalError) -> Refusal:
 def use_project(folder: str | None) -> Path:
     """Make this process, and those it starts, work on the project in `folder` (None: as the settings say).
 
-    Raises Refusal for a folder that is no project.
+    Raises Refusal for a folder that is no project, and changes nothing.
     """
+    chosen = Path(settings.PROJECT_DIR) if folder is None else Path(folder).expanduser().resolve()
+    pipeline_uuids(chosen)
     if folder is not None:
-        settings.PROJECT_DIR = Path(folder).expanduser().resolve()
-    pipeline_uuids(settings.PROJECT_DIR)
-    os.environ["ORCHESTRATOR_PROJECT"] = str(settings.PROJECT_DIR)
-    return Path(settings.PROJECT_DIR)
+        settings.PROJECT_DIR = chosen
+    os.environ["ORCHESTRATOR_PROJECT"] = str(chosen)
+    return chosen

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import psycopg2
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models.signals import post_migrate
 from django.test import Client
@@ -76,6 +77,19 @@ def pytest_sessionfinish() -> None:
     if TURNS is not None:
         TURNS.close()
     migrated.forget()
+
+
+@pytest.fixture(autouse=True)
+def same_project() -> Iterator[None]:
+    """A command makes its process work on the project it is given: the next test is to find the one of the settings."""
+    setting, variable = settings.PROJECT_DIR, os.environ.get("ORCHESTRATOR_PROJECT")
+    yield
+    if setting != settings.PROJECT_DIR:
+        settings.PROJECT_DIR = setting
+    if variable is None:
+        os.environ.pop("ORCHESTRATOR_PROJECT", None)
+    else:
+        os.environ["ORCHESTRATOR_PROJECT"] = variable
 
 
 @pytest.fixture

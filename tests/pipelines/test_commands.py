@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from pipelines.commands import RefusingCommand
+from pipelines.commands import RefusingCommand, use_project
 from pipelines.refusal import Refusal
 
 
@@ -91,3 +92,13 @@ def test_a_character_that_the_terminal_cannot_show_does_not_end_a_command(tmp_pa
 
     assert (done.returncode, done.stderr) == (0, "")
     assert f"Made {tmp_path}/caf\\xe9 with" in done.stdout
+
+
+def test_a_folder_that_is_no_project_leaves_the_process_on_its_own(tmp_path: Path) -> None:
+    before = settings.PROJECT_DIR
+
+    with pytest.raises(Refusal, match="has no metadata.yaml and no pipelines folder"):
+        use_project(str(tmp_path))
+
+    assert before == settings.PROJECT_DIR
+    assert os.environ.get("ORCHESTRATOR_PROJECT") != str(tmp_path)
