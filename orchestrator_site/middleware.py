@@ -1,10 +1,14 @@
-"""Headers that every page carries: what it may load, and that nothing private is kept."""
+"""What every page has: headers that say what it may load and that nothing private is kept; the viewer's zone."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 
 from orchestrator_site import pulse
+from runs.viewer_zone import COOKIE
+from runs.zones import UTC, known_zone
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -32,6 +36,21 @@ class PageHeadersMiddleware:
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
+        return response
+
+
+class ViewerZoneMiddleware:
+    """Answer pages in the zone that the browser told; the API speaks to everybody in UTC."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info.startswith("/api/"):
+            return self.get_response(request)
+        with timezone.override(known_zone(request.COOKIES.get(COOKIE)) or UTC):
+            response = self.get_response(request)
+        patch_vary_headers(response, ("Cookie",))
         return response
 
 

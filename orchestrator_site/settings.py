@@ -183,6 +183,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "orchestrator_site.static_files.StaticFilesMiddleware",
     "orchestrator_site.middleware.PageHeadersMiddleware",
+    "orchestrator_site.middleware.ViewerZoneMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
+from runs.zones import zone_names
 from schedules.rules import opening
 from schedules.rules.active_hours import Hours, next_within, within
 from schedules.rules.clock_changes import (
@@ -380,8 +381,3 @@ def read_zone(name: str) -> ZoneInfo:
     guess = by_lower[near[0]] if near else by_city[city[0]] if city else ""
     hint = f"Did you mean {guess}?" if guess else "Use an IANA name such as Europe/Berlin, or UTC."
     raise InvalidSchedule("Unknown time zone.", hint=hint, field="timezone", code="unknown_timezone")
-
-
-@cache
-def zone_names() -> frozenset[str]:
-    return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})

@@ -14,7 +14,7 @@ from alerts.models import AlertRule, Channel, Incident
 from alerts.pages.incidents import pipelines
 from alerts.rule_forms import RuleForm
 from runs.views import is_refresh
-from schedules.timetable import zone_names
+from runs.zones import zone_names
 
 MOST = 500
 

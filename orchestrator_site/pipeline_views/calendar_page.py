@@ -15,9 +15,10 @@ from runs.drawing import calendar as drawing
 from runs.figures import counts_by_day
 from runs.models import PipelineRun
 from runs.views import with_progress
+from runs.zones import zone_names
 from schedules.models import PipelineSchedule, ScheduleType
 from schedules.planned_days import planned_days
-from schedules.timetable import read_zone, zone_names
+from schedules.timetable import read_zone
 
 AHEAD = timedelta(days=92)
 MOST_TRIGGERS = 5

@@ -14,8 +14,9 @@ from runs.drawing import charts
 from runs.drawing.charts import Landing
 from runs.figures import timings
 from runs.figures.history_of_blocks import percentile
+from runs.zones import zone_names
 from schedules.models import PipelineSchedule, ScheduleType
-from schedules.timetable import read_zone, zone_names
+from schedules.timetable import read_zone
 
 RUNS, ROWS = 150, 30
 MEASURES = ("clock", "delay")

@@ -15,6 +15,8 @@ from django.utils.safestring import SafeString
 
 from pipelines.drawing import Drawing
 from runs.models import PipelineRun
+from runs.viewer_zone import stamp as viewer_stamp
+from runs.viewer_zone import viewer_zone
 from schedules.spans import write_span
 from schedules.timetable import Instant
 
@@ -169,7 +171,7 @@ def strip(runs: Sequence[PipelineRun]) -> SafeString:
     for index, (run, seconds) in enumerate(zip(runs, times, strict=True)):
         look, height = look_of(run.status), round(5 + 19 * seconds / longest, 1) if run.is_finished else 24
         took = f", {duration(seconds)}" if run.is_finished else ""
-        title = f"run {run.pk}: {look.label}{took}, for {run.execution_date.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        title = f"run {run.pk}: {look.label}{took}, for {viewer_stamp(run.execution_date, '%H:%M')}"
         place = (address, run.pk, look.tone, index * 7, round(24 - height, 1), height)
         bars.append(STRIP_BAR.format(*place, escape(title)))  # all but the title are numbers and words of ours
     width = 7 * len(bars) - 2
@@ -268,7 +270,7 @@ def tone(name: str) -> str:
 
 @register.simple_tag
 def moment(value: datetime | None, style: str = "ago", empty: str = "–") -> SafeString | str:
-    """Write a time as `<time>`: exact UTC without JavaScript, in the viewer's zone with it.
+    """Write a time as `<time>`: date and time with their zone, which times.js makes what `style` says.
 
     `style`: "ago" (relative, ticking), "clock" (date and time), "time" (time of day with seconds).
     """
@@ -276,11 +278,17 @@ def moment(value: datetime | None, style: str = "ago", empty: str = "–") -> Sa
         return empty
     utc = value.astimezone(UTC)
     return format_html(
-        '<time datetime="{}" data-style="{}">{} UTC</time>',
+        '<time datetime="{}" data-style="{}">{}</time>',
         utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         style,
-        utc.strftime("%Y-%m-%d %H:%M:%S"),
+        value.astimezone(viewer_zone()).strftime("%Y-%m-%d %H:%M:%S %Z"),
     )
+
+
+@register.filter
+def stamp(value: datetime | None) -> str:
+    """Write a time where no `<time>` can stand, as in the title of a drawing: with its zone and in UTC."""
+    return viewer_stamp(value) if value else "–"
 
 
 @register.simple_tag
@@ -326,9 +334,7 @@ def duration(value: timedelta | float | str | None) -> str:
 def lateness(due: datetime, at: datetime) -> SafeString:
     """Write how long after it was due something happened; with a minus, how long before."""
     sign, span = ("−", due - at) if at < due else ("+", at - due)
-    return format_html(
-        '<span class="num quiet" title="{}">{}{}</span>', f"{at:%Y-%m-%d %H:%M:%S} UTC", sign, duration(span)
-    )
+    return format_html('<span class="num quiet" title="{}">{}{}</span>', viewer_stamp(at), sign, duration(span))
 
 
 @register.filter

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-UTC = ZoneInfo("UTC")
+from runs.zones import UTC
+
 SECOND, MINUTE, HOUR, DAY = 1, 60, 3600, 86_400
 # Seconds between two marks that people can count by.
 STEPS = (

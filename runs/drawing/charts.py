@@ -7,7 +7,8 @@ from statistics import median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from runs.drawing.axis import DAY, UTC, Axis, Scale, Tick, step_for
+from runs.drawing.axis import DAY, Axis, Scale, Tick, step_for
+from runs.zones import UTC
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1000.0, 70.0, 14.0, 14.0, 24.0
 WINDOW = 9  # runs whose median is one point of the line

@@ -15,11 +15,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
 from runs.views import is_refresh
+from runs.zones import zone_names
 from schedules.backfilling import backfill_endings, backfills
 from schedules.backfilling.backfill_forms import BackfillForm, ChangeForm, last_week
 from schedules.backfilling.backfill_progress import STATES, forecast, progress, rows_in, state_of
 from schedules.models import Backfill, PipelineSchedule
-from schedules.timetable import zone_names
 
 PAGE, SLOTS = 50, 100
 

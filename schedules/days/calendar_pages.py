@@ -14,11 +14,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from executors.registry import FACTORIES
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
+from runs.zones import zone_names
 from schedules.days import calendar_changes, day_sets, window_changes, windows
 from schedules.days.calendar_forms import CalendarForm, WindowForm
 from schedules.days.calendars import Calendar
 from schedules.days.maintenance import MaintenanceWindow
-from schedules.timetable import read_zone, zone_names
+from schedules.timetable import read_zone
 
 Row = TypeVar("Row", bound=Model)
 AHEAD, MOST_SHOWN, MOST_SPANS = 400, 24, 8

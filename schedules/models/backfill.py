@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from django.db import models
 from django.db.models import Q
 
-from schedules.timetable import zone_names
+from runs.zones import zone_names
 
 
 class Which(models.TextChoices):

@@ -6,10 +6,11 @@ the API and in `triggers.yaml`.
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 
 from schedules.spans import read_span, write_span
 
@@ -79,7 +80,8 @@ class NaiveDateTimeField(forms.DateTimeField):
         return value
 
     def to_python(self, value: Any) -> datetime | None:
-        found = super().to_python(value)
+        with timezone.override(UTC):  # where every local time exists, once
+            found = super().to_python(value)
         return found.replace(tzinfo=None) if found else None
 
 

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
-from schedules import timetable
+from runs.zones import zone_names
 from schedules.days.calendars import Calendar, Shelf
 from schedules.forms import ScheduleForm
 from schedules.models import PipelineSchedule, ScheduleType
@@ -115,7 +115,7 @@ def show_form(request: HttpRequest, form: ScheduleForm, status: int = 200) -> Ht
     context = {
         "form": form,
         "schedule": form.schedule,
-        "zones": sorted(timetable.zone_names()),
+        "zones": sorted(zone_names()),
         "calendars": list(Calendar.objects.order_by("name").values_list("name", flat=True)[:500]),
     }
     return render(request, "schedules/form.html", context, status=status)

@@ -11,10 +11,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from pipelines.refusal import Refusal
+from runs.zones import zone_names
 from schedules.simulating import load_forecast
 from schedules.simulating.load_forecast import Answer
 from schedules.simulating.loads import Cell, Day
-from schedules.timetable import zone_names
 
 SHADES, SHOWN_MISSES = 6, 10
 BAR, TALL = 4, 90  # width of an hour and height of the chart, in its own units

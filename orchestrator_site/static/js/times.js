@@ -1,8 +1,9 @@
-// Times in the viewer's zone, exact UTC on hover.
+// Times in the viewer's zone, of which the server is told; exact UTC on hover.
 const two = (number) => String(number).padStart(2, "0");
 const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 const day = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
+document.cookie = `zone=${zone};path=/;max-age=31536000;samesite=lax`;
 
 export function duration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
