@@ -18,8 +18,10 @@ from runs.listing.widgets import QuickSelect
 from runs.models import Origin, PipelineRun, PipelineRunQuerySet
 from runs.models.runs import choices
 from runs.states import RUN_FINISHED, RunStatus
+from runs.viewer_zone import viewer_zone, zone_of_form
 
-FILTERS = ("q", "status", "pipeline", "origin", "trigger", "tag", "since", "until", "ended", "longer")
+FILTERS = ("q", "status", "pipeline", "origin", "trigger", "tag", "since", "until", "ended", "longer", "zone")
+TIMES = ("since", "until", "ended")
 WINDOW = 10_000
 SLACK = 1_000  # numbers of runs that were made at once are not quite in the order of their times
 MOST_PIPELINES = 2_000
@@ -78,6 +80,9 @@ class RunFilter(forms.Form):
     def __init__(self, data: Any, *, pipelines: Sequence[Known], moment: datetime) -> None:
         super().__init__(data)
         self.known, self.moment = pipelines, moment
+        given = [str(self.data.get(name, "")) for name in TIMES]
+        self.has_times = any(text and read_span(text) is None for text in given)
+        self.zone = zone_of_form(self.data) if self.has_times else viewer_zone()  # in which its times are meant
         self.ends: dict[str, int | None] = {}  # of the windows that were asked for
         tags = sorted({tag for each in pipelines for tag in each.tags})
         self.choose("pipeline", "Any pipeline", [each.uuid for each in pipelines])
@@ -105,10 +110,11 @@ class RunFilter(forms.Form):
 
     def moment_of(self, name: str) -> datetime | None:
         given = self.cleaned_data[name]
-        found = read_moment(given, self.moment) if given else None
+        found = read_moment(given, self.moment, self.zone) if given else None
         if given and found is None:
             raise forms.ValidationError(
-                f"{given[:40]!r} is no moment. Write a span (24h, 7d) or a date (2025-03-02, 2025-03-02T06:00), in UTC."
+                f"{given[:40]!r} is no moment. Write a span (24h, 7d) or a date (2025-03-02, 2025-03-02T06:00), "
+                f"in {self.zone}."
             )
         return found
 
@@ -124,7 +130,7 @@ class RunFilter(forms.Form):
     @property
     def is_used(self) -> bool:
         self.is_valid()
-        return any(self.cleaned_data.get(name) for name in FILTERS)
+        return any(self.cleaned_data.get(name) for name in FILTERS if name != "zone")
 
     @property
     def folded_are_used(self) -> bool:
@@ -146,7 +152,8 @@ class RunFilter(forms.Form):
 
     def used(self) -> list[tuple[str, Any]]:
         """Return the filters that are set, as they were written, for a form that hands them on."""
-        return [(name, self.data.get(name)) for name in FILTERS if self.cleaned_data.get(name)]
+        used = [(name, self.data.get(name)) for name in FILTERS if self.cleaned_data.get(name)]
+        return [*used, ("zone", self.zone.key)] if self.has_times else used
 
     def chosen(self, runs: PipelineRunQuerySet, but: str = "") -> PipelineRunQuerySet:
         """Narrow `runs`, keeping their order, by what was asked (`but` paging)."""

@@ -91,5 +91,5 @@ class QuickView:
 
 
 def quick_views(asked: Mapping[str, str]) -> list[QuickView]:
-    given = {name: value for name, value in asked.items() if value}
+    given = {name: value for name, value in asked.items() if value and name != "zone"}
     return [QuickView(words, urlencode(query), query == given) for words, query in QUICK]

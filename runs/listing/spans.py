@@ -1,9 +1,13 @@
 """How long ago, and for how long, as people write it in a filter: 90, 90s, 10m, 24h, 7d, or a moment."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.dateparse import parse_date
+
+from runs.viewer_zone import read_local
+from runs.zones import UTC
 
 SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(s|sec|m|min|h|d|w)?", re.IGNORECASE)
 SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -20,18 +24,14 @@ def read_span(text: str) -> timedelta | None:
     return timedelta(seconds=seconds) if seconds <= LONGEST.total_seconds() else None
 
 
-def read_moment(text: str, moment: datetime) -> datetime | None:
-    """Return the moment that is meant: so long before `moment` (24h), a day, or a date and time, UTC unless it says."""
+def read_moment(text: str, moment: datetime, zone: ZoneInfo = UTC) -> datetime | None:
+    """Return the moment that is meant: so long before `moment` (24h), or a day or a time by the zone's clocks."""
     text = text.strip()
     span = read_span(text) if not text.isdigit() else None
     if span is not None:
         return moment - span if span < moment - datetime.min.replace(tzinfo=UTC) else None
     try:
-        found = parse_datetime(text)
-        if found is None and (day := parse_date(text)):
-            found = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        if found is not None and found.tzinfo is None:
-            found = found.replace(tzinfo=UTC)
-        return found.astimezone(UTC) if found else None
-    except (ValueError, OverflowError):
+        day = parse_date(text)
+    except ValueError:
         return None
+    return read_local(f"{day}T00:00" if day else text, zone)

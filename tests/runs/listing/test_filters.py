@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.http import QueryDict
+from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from runs.listing import filters
@@ -156,3 +157,31 @@ def test_the_ends_of_a_time_are_looked_up_once(django_assert_num_queries: Django
     with django_assert_num_queries(4):
         list(asked.chosen(PipelineRun.objects.for_list()))
         list(asked.chosen(PipelineRun.objects.for_list()))
+
+
+@pytest.mark.parametrize(
+    ("query", "zone", "since"),
+    [
+        ("since=2025-03-02", "UTC", "2025-03-02T00:00:00+00:00"),  # a link from before says no zone: it meant UTC
+        ("since=2025-03-02&zone=Europe/Berlin", "Europe/Berlin", "2025-03-01T23:00:00+00:00"),
+        ("since=2025-03-02T06:00Z&zone=Europe/Berlin", "Europe/Berlin", "2025-03-02T06:00:00+00:00"),
+        ("since=2025-03-02&zone=Mars/Base", "UTC", "2025-03-02T00:00:00+00:00"),
+        ("since=24h", "Asia/Kolkata", "2025-03-01T12:00:00+00:00"),
+    ],
+)
+def test_a_day_is_one_of_the_zone_that_the_link_names(query: str, zone: str, since: str) -> None:
+    with timezone.override("Asia/Kolkata"):  # whoever looks
+        asked = form(query)
+
+        assert asked.is_valid()
+        assert asked.zone.key == zone
+        assert asked.cleaned_data["since"].isoformat() == since
+
+
+def test_the_zone_of_a_day_is_handed_on_and_is_no_filter_by_itself() -> None:
+    asked, bare = form("since=2025-03-02&zone=Europe/Berlin"), form("zone=Europe/Berlin")
+
+    assert asked.is_used
+    assert asked.used() == [("since", "2025-03-02"), ("zone", "Europe/Berlin")]
+    assert not bare.is_used
+    assert bare.used() == []

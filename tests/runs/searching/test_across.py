@@ -206,6 +206,19 @@ def test_a_filter_that_is_none_is_told(page: Client, query: str) -> None:
     assert re.search('role="alert"><li class="note note-error">', text_of(answer))
 
 
+@pytest.mark.parametrize(
+    ("query", "zone", "found"),
+    [("", "UTC", False), ("&zone=Europe/Berlin", "Europe/Berlin", True), ("&zone=Mars/Base", "UTC", False)],
+)
+def test_runs_are_looked_for_by_the_clocks_of_the_link(page: Client, query: str, zone: str, found: bool) -> None:
+    run_that_said("hit", created_at=NOON)
+
+    text = text_of(page.get(f"/logs/?q=hit&since=2025-03-02T12:30{query}"))
+
+    assert f'name="zone" value="{zone}"' in text
+    assert ("<mark>hit</mark>" in text) is found
+
+
 def test_the_page_goes_on_with_older_logs(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(across, "MOST_LINES", 1)
     run_that_said("hit older")
