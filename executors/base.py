@@ -101,6 +101,10 @@ Answer = Mapping[str, Any]
 Reply = Answer | Later
 
 
+class CannotStart(Exception):
+    """No process can be started here now, for the reason given; nothing has happened to the work."""
+
+
 class Host(Protocol):
     """What running work may ask of and tell to whoever launched it."""
 
@@ -141,8 +145,11 @@ class Executor(Protocol):
     def launch(self, work: Work, host: Host) -> Outcome | Parked | None:
         """Do the work and return its outcome; None when it goes on elsewhere and reports by itself.
 
-        Parked when the host said PARK: this executor is then closed to other work.
+        Parked when the host said PARK: this executor is then closed to other work. Raises CannotStart.
         """
+
+    def make_ready(self, config: Mapping[str, Any]) -> None:
+        """Be able to start work of that configuration at once; raise CannotStart while that cannot be."""
 
     def end_session(self) -> None:
         """No more work of the last session comes."""

@@ -4,6 +4,7 @@
 libraries), freezes them, and then forks on request. One thread, one control socket (SOCK_SEQPACKET, JSON):
 
 worker → server: {"fork": true}                server → worker: {"child": pid} with the child's channel beside it
+                                               server → worker: {"cannot": reason}: no child could be forked
 worker → server: {"kill": pid}                 server → worker: {"exit": pid, "status": code or -signal, "left": n}
                                                server → worker: {"missing": {module: reason}} once, at the start
 
@@ -97,8 +98,18 @@ class Server:
             kill_group(int(str(message["kill"])))
 
     def fork(self) -> None:
-        ours, theirs = socket.socketpair()
-        pid = os.fork()
+        """Fork a child; a machine that has no room for one may have some later."""
+        ours = theirs = None
+        try:
+            ours, theirs = socket.socketpair()
+            pid = os.fork()
+        except OSError as error:
+            for end in (ours, theirs):
+                if end is not None:
+                    end.close()
+            with contextlib.suppress(OSError):
+                self.control.send(json.dumps({"cannot": error.strerror or str(error)}).encode())
+            return
         if pid == 0:
             self.become_child(ours, theirs)
         theirs.close()

@@ -1,5 +1,6 @@
 """A worker's end of its fork server: it asks for children, each a process that waits for a job."""
 
+import contextlib
 import json
 import os
 import select
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from executors.base import CannotStart
 from executors.channel import Reader
 
 ANSWER_SECONDS = 10.0  # a fork server that says nothing for so long hangs, in a library that it imports
@@ -49,23 +51,33 @@ class ForkServer:
 
     def __init__(self, modules: Sequence[str]) -> None:
         self.modules = list(modules)
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(ANSWER_SECONDS)
-        env = {key: value for key, value in os.environ.items() if key not in HIDDEN_FROM_BLOCKS}
-        env["PYTHONUNBUFFERED"] = "1"
-        command = [sys.executable, "-m", "executors.fork_server", str(theirs.fileno()), *self.modules]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=env, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
-        )
-        theirs.close()
         self.folder = tempfile.mkdtemp(prefix="blocks-")  # TMPDIR of one block after the other
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self.process = self.start(theirs)
+        except OSError:
+            self.control.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        finally:
+            theirs.close()
+        self.control.settimeout(ANSWER_SECONDS)
         self.watched: int | None = None  # the child whose end somebody waits for
         self.exit: dict[str, Any] | None = None
         self.spare: Child | None = None
         self.asked = False
+        self.refusal = ""  # why the child that was asked for last could not be forked
         self.is_last = False  # the child that runs is the last: none is forked ahead any more
         self.missing: dict[str, str] = {}
         self.ask()
+
+    def start(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+        env = {key: value for key, value in os.environ.items() if key not in HIDDEN_FROM_BLOCKS}
+        env["PYTHONUNBUFFERED"] = "1"
+        command = [sys.executable, "-m", "executors.fork_server", str(theirs.fileno()), *self.modules]
+        return subprocess.Popen(
+            command, cwd=ROOT, env=env, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+        )
 
     def ask(self) -> None:
         """Have a child forked ahead, unless one is on its way."""
@@ -84,13 +96,21 @@ class ForkServer:
             self.spare = None
 
     def take(self) -> Child:
-        """Return a child that waits for a job; raise ForkServerGone."""
+        """Return a child that waits for a job; raise ForkServerGone, or CannotStart."""
+        child, self.spare = self.stock(), None
+        self.watched, self.exit = child.pid, None
+        return child
+
+    def stock(self) -> Child:
+        """Have a child in stock that waits for a job, and return it; raise ForkServerGone, or CannotStart."""
         self.ask()
         while self.spare is None or self.has_news():
             self.hear()
-        child, self.spare = self.spare, None
-        self.watched, self.exit = child.pid, None
-        return child
+            if self.spare is None and not self.asked:
+                if self.refusal:
+                    raise CannotStart(self.refusal)
+                self.ask()
+        return self.spare
 
     def has_news(self) -> bool:
         """Tell whether the server has said something, or is gone: then its spare child is gone too."""
@@ -108,8 +128,10 @@ class ForkServer:
         if not data:
             raise ForkServerGone
         message = json.loads(data)
-        if "child" in message:
-            self.asked = False
+        if "cannot" in message:
+            self.asked, self.refusal = False, str(message["cannot"])
+        elif "child" in message:
+            self.asked, self.refusal = False, ""
             self.spare = Child(pid=message["child"], channel=socket.socket(fileno=files[0]))
             if self.is_last:
                 self.drop_spare()
@@ -147,4 +169,5 @@ class ForkServer:
             is_empty = False
         if not is_empty:
             shutil.rmtree(self.folder, ignore_errors=True)
-            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            with contextlib.suppress(OSError):  # no room for it: blocks find another place, as anybody does
+                os.makedirs(self.folder, mode=0o700, exist_ok=True)

@@ -1,10 +1,12 @@
 """Run each block in a child process of this host, forked from a warm fork server."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
-from executors.base import Host, Outcome, Parked, Work
+from executors.base import CannotStart, Host, Outcome, Parked, Work
 from executors.forking import Child, ForkServer, ForkServerGone
 from executors.supervisor import Supervision
 
@@ -35,28 +37,48 @@ class LocalExecutor:
             self.server = ForkServer(modules)
 
     def launch(self, work: Work, host: Host) -> Outcome | Parked | None:
-        """Do the work; raise ForkServerGone when the fork server ended under it."""
+        """Do the work; raise ForkServerGone when the fork server ended under it, CannotStart when there can be none."""
         try:
             return self.try_once(work, host)
-        except NotBegun:  # the server had died before: nothing has happened yet
+        except (NotBegun, CannotStart):  # nothing has happened yet: the server may have died before
             return self.try_once(work, host)
 
+    def make_ready(self, config: Mapping[str, Any]) -> None:
+        with self.starting():
+            self.warm_up(config.get("preload", ()))
+            assert self.server is not None
+            self.server.stock()
+
     def try_once(self, work: Work, host: Host) -> Outcome | Parked:
-        supervision, since = None, time.monotonic()
-        try:
+        since = time.monotonic()
+        with self.starting():
             self.warm_up(work.config.get("preload", ()))
             assert self.server is not None
             supervision = Supervision(self.server, self.child_for(work), work, host, since)
-            outcome = supervision.run()
+            ends = supervision.open_pipes()
+        try:
+            outcome = supervision.run(ends)
             if outcome is None:
                 return self.park(supervision)
             self.leave(work, supervision)
         except ForkServerGone as error:
             self.close()  # everything it forked is gone with it
-            if supervision is None or not supervision.has_begun:
+            if not supervision.has_begun:
                 raise NotBegun from error
             raise
         return outcome
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Say CannotStart of whatever keeps a child from being had; the next try begins with a new fork server."""
+        try:
+            yield
+        except ForkServerGone as error:
+            self.close()
+            raise CannotStart("its fork server ended, or does not answer") from error
+        except OSError as error:
+            self.close()
+            raise CannotStart(error.strerror or str(error)) from error
 
     def park(self, supervision: Supervision) -> Parked:
         """Keep to this child alone from now on."""

@@ -43,10 +43,13 @@ class Supervision:
         self.next_check = 0.0
         self.overdue_at: float | None = None
 
-    def run(self) -> Outcome | None:
-        """Hand the job over, watch, and return what became of it; None when it is to be parked: then `go_on`."""
+    def run(self, ends: tuple[int, int]) -> Outcome | None:
+        """Hand the job over, watch, and return what became of it; None when it is to be parked: then `go_on`.
+
+        `ends`: what `open_pipes` returned.
+        """
         try:
-            self.hand_over()
+            self.hand_over(ends)
         except BaseException:
             self.let_go()
             raise
@@ -80,14 +83,26 @@ class Supervision:
                 self.server.say({"kill": self.child.pid})
         self.server.clear_folder()
 
-    def hand_over(self) -> None:
+    def open_pipes(self) -> tuple[int, int]:
+        """Have pipes for what the child writes, and return its ends of them; OSError when there are none to be had."""
+        ends = []
+        try:
+            for stream in ("stdout", "stderr"):
+                descriptor, end = os.pipe()
+                ends.append(end)
+                self.pipes[descriptor] = stream
+                os.set_blocking(descriptor, False)
+                self.selector.register(descriptor, selectors.EVENT_READ)
+        except OSError:
+            for end in ends:
+                os.close(end)
+            self.let_go()
+            self.child.channel.close()
+            raise
+        return ends[0], ends[1]
+
+    def hand_over(self, ends: tuple[int, int]) -> None:
         """Give the child its job and the ends of the pipes that it writes to."""
-        out, out_child = os.pipe()
-        err, err_child = os.pipe()
-        self.pipes = {out: "stdout", err: "stderr"}
-        for descriptor in self.pipes:
-            os.set_blocking(descriptor, False)
-            self.selector.register(descriptor, selectors.EVENT_READ)
         self.selector.register(self.child.channel, selectors.EVENT_READ)
         self.selector.register(self.server.control, selectors.EVENT_READ)
         self.selector.register(self.answers.descriptor, selectors.EVENT_READ)
@@ -100,13 +115,13 @@ class Supervision:
         }
         self.child.channel.setblocking(True)
         try:
-            send(self.child.channel, ["job", order], (out_child, err_child))
+            send(self.child.channel, ["job", order], ends)
         except OSError:
             pass  # it is gone already; its exit tells why
         finally:
             self.child.channel.setblocking(False)
-            os.close(out_child)
-            os.close(err_child)
+            for end in ends:
+                os.close(end)
         self.host.started(str(self.child.pid))
         if self.work.session is None:
             self.server.ask()

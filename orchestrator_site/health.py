@@ -86,12 +86,24 @@ class SchedulerSerializer(StrictSerializer):
     lag = serializers.FloatField(allow_null=True, read_only=True)
 
 
+class TroubleSerializer(StrictSerializer):
+    """Why a worker can start nothing, and takes nothing."""
+
+    executor = serializers.CharField(read_only=True)
+    reason = serializers.CharField(read_only=True)
+    since = serializers.DateTimeField(read_only=True)
+
+
 class WorkerSerializer(StrictSerializer):
     host = serializers.CharField(read_only=True)
     pid = serializers.IntegerField(read_only=True)
     started_at = serializers.DateTimeField(read_only=True)
     seen_at = serializers.DateTimeField(read_only=True)
     running = serializers.IntegerField(read_only=True)
+    trouble = TroubleSerializer(allow_null=True, read_only=True)
+
+    def to_representation(self, instance: Worker) -> dict[str, Any]:
+        return {**super().to_representation(instance), "trouble": instance.trouble or None}
 
 
 class QueueSerializer(StrictSerializer):

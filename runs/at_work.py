@@ -8,8 +8,9 @@ from datetime import datetime
 from django.db.models import Count
 
 from executors import registry
-from runs.models import BlockRun
+from runs.models import BlockRun, Worker, WorkerKind
 from runs.models.runs import BlockRunQuerySet, Written
+from runs.reasons.ailing import Ailing, ailing
 from runs.states import BlockStatus
 
 MOST = 200  # blocks that are named
@@ -54,30 +55,44 @@ def grouped_by_pool(blocks: Iterable[BlockRun]) -> dict[str, list[BlockRun]]:
 
 @dataclass(frozen=True)
 class ExecutorUse:
-    """What one executor has: block runs that run, that wait, and orphans: running, but owned by nobody alive."""
+    """What one executor has: block runs that run, that wait, and orphans: running, but owned by nobody alive.
+
+    `ailing`: where it cannot start blocks.
+    """
 
     name: str
     is_known: bool
     running: int
     queued: int
     orphans: int
+    ailing: tuple[Ailing, ...] = ()
 
     @property
     def state(self) -> str:
-        """One of "unknown", "orphans", "busy", "idle"."""
+        """One of "unknown", "unhealthy", "orphans", "busy", "idle"."""
         if not self.is_known:
             return "unknown"
+        if self.ailing:
+            return "unhealthy"
         return "orphans" if self.orphans else "busy" if self.running else "idle"
 
 
 def executors(moment: datetime) -> list[ExecutorUse]:
-    """Return every executor there is, and those that block runs name though there is none; three small queries."""
+    """Return every executor there is, and those that block runs name though there is none; four small queries."""
     running = by_executor(BlockRun.objects.filter(status=Written(BlockStatus.RUNNING.value)))
     queued = by_executor(BlockRun.objects.filter(status=Written(BlockStatus.QUEUED.value)))
     orphans = by_executor(BlockRun.objects.owned_by_lost_workers(moment))
+    ill = ailing(Worker.objects.alive(moment).filter(kind=WorkerKind.WORKER).exclude(trouble={}))
     names = sorted({*registry.FACTORIES, *running, *queued})
     return [
-        ExecutorUse(name, name in registry.FACTORIES, running.get(name, 0), queued.get(name, 0), orphans.get(name, 0))
+        ExecutorUse(
+            name,
+            name in registry.FACTORIES,
+            running.get(name, 0),
+            queued.get(name, 0),
+            orphans.get(name, 0),
+            tuple(each for each in ill if each.executor == name),
+        )
         for name in names
     ]
 

@@ -17,6 +17,7 @@ from alerts.watching import conditions
 from alerts.watching.conditions import Condition
 from alerts.watching.look import Look, about_all
 from runs.models import BlockRun, Worker, WorkerKind
+from runs.reasons.ailing import ailing
 from runs.states import BlockStatus
 from runs.working import workers
 from schedules.reasons.drift import about
@@ -28,7 +29,7 @@ LEAST_FREE = 0.2 * GB
 ENOUGH, LEAST_SHARE = 5 * GB, 0.02  # less than so much is too little if it is also less than this share of the disk
 PROBE_EVERY = 60.0
 STALLED_FOR, JUST_NOW = timedelta(seconds=40), timedelta(seconds=5)
-MINE = ("no worker", "stalled", "finding ", "no scheduler")
+MINE = ("no worker", "stalled", "finding ", "no scheduler", "executor ")
 
 
 def look_at(look: Look, heartbeat: Sequence[Condition] = ()) -> None:
@@ -39,6 +40,7 @@ def look_at(look: Look, heartbeat: Sequence[Condition] = ()) -> None:
     found = [
         *no_worker(look.moment),
         *stall.conditions(look.moment),
+        *executors(look.moment),
         *findings(look.moment),
         *storage.problems(here),
         *heartbeat,
@@ -67,7 +69,7 @@ class Stall:
         self.since: datetime | None = None
 
     def conditions(self, moment: datetime) -> list[Condition]:
-        alive = Worker.objects.alive(moment).filter(kind=WorkerKind.WORKER)
+        alive = Worker.objects.alive(moment).filter(kind=WorkerKind.WORKER).well()
         held = BlockRun.objects.filter(worker__in=alive)
         busy = held.filter(status=BlockStatus.RUNNING).values("worker")
         ready = BlockRun.objects.filter(queued_at__lt=moment - JUST_NOW)
@@ -82,6 +84,20 @@ class Stall:
 
 
 stall = Stall()
+
+
+def executors(moment: datetime) -> list[Condition]:
+    """Workers that cannot start what they are given, on any host: they say so in their rows."""
+    alive = Worker.objects.alive(moment).filter(kind=WorkerKind.WORKER).exclude(trouble={})
+    return [
+        Condition(
+            f"executor {each.executor} on {each.host}",
+            f"{each.executor} cannot start blocks on {each.host}",
+            f"{each.sentence[0].upper()}{each.sentence[1:]}. They take nothing until they can.",
+            since=datetime.fromisoformat(each.since),
+        )
+        for each in ailing(alive)
+    ]
 
 
 def findings(moment: datetime) -> list[Condition]:

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from executors import registry
 from runs.models import Worker, WorkerKind
+from runs.reasons.ailing import ailing
 
 QUIET = timedelta(seconds=30)  # unseen for longer than this, a process is gone
 KEPT = timedelta(seconds=30)  # the disks are looked at that often
@@ -32,7 +33,13 @@ class Line:
 
 
 def lines(workers: Sequence[Worker], running: Mapping[str, int], moment: datetime) -> list[Line]:
-    return [of_schedulers(workers, moment), of_workers(workers, moment), *of_executors(running), *disks(moment)]
+    alive = [each for each in workers if state_of(each, moment) == "alive"]
+    return [
+        of_schedulers(workers, moment),
+        of_workers(workers, moment),
+        *of_executors(running, alive),
+        *disks(moment),
+    ]
 
 
 def state_of(worker: Worker, moment: datetime) -> str:
@@ -80,14 +87,17 @@ def of_workers(workers: Sequence[Worker], moment: datetime) -> Line:
     return Line("Workers", "late" if gone else "alive", f"{len(alive)} alive, {busy} busy{gone}")
 
 
-def of_executors(running: Mapping[str, int]) -> list[Line]:
-    """Tell of each executor what runs on it, also of one that is not known here any more."""
-    found = []
+def of_executors(running: Mapping[str, int], alive: Sequence[Worker] = ()) -> list[Line]:
+    """Tell of each executor what runs on it, where it cannot start blocks, and of one that is not known any more."""
+    found, ill = [], ailing(alive)
     for name in sorted({*registry.FACTORIES, *running}):
         count = running.get(name, 0)
         text = f"{count:,} block{'' if count == 1 else 's'} running" if count else "idle"
         is_known = name in registry.FACTORIES or name in registry.ALIASES
-        found.append(Line(name, "alive" if is_known else "gone", text if is_known else f"not known here; {text}"))
+        if where := [each for each in ill if each.executor == name]:
+            text = f"{'; '.join(each.sentence for each in where)}; {text}"
+        state = "gone" if not is_known or where else "alive"
+        found.append(Line(name, state, text if is_known else f"not known here; {text}"))
     return found
 
 

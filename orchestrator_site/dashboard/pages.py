@@ -68,6 +68,7 @@ def overall(now: datetime) -> dict[str, Any]:
         **going_on(),
         "next": coming[:NEXT],
         "health": health,
+        "is_well": all(line.is_well for line in health),
         "has_workers": health[1].state != "gone",
         "scheduler": health[0],
         "pulse": pulse.of(condition.last_loop(workers), incidents.loud, now),

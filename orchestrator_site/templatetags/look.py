@@ -68,6 +68,7 @@ STATES = {
     "over": Look("off", "check", "over"),
     # executors and storage
     "unknown": Look("bad", "alert-triangle", "there is none"),
+    "unhealthy": Look("bad", "alert-triangle", "cannot start blocks"),
     "orphans": Look("bad", "alert-triangle", "has orphans"),
     "busy": Look("running", "activity", "busy"),
     "idle": Look("idle", "circle-dashed", "idle"),

@@ -26,6 +26,10 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         """Processes that have not stopped and were seen within the last half minute."""
         return self.filter(stopped_at=None, seen_at__gte=moment - timedelta(seconds=30))
 
+    def well(self) -> Self:
+        """Those that can start what they are given."""
+        return self.filter(trouble={})
+
     def expired(self, moment: datetime) -> Self:
         """Owners whose lease has run out: what they hold may be taken away."""
         return self.filter(kind__in=LEASED, lease_until__lt=moment)
@@ -57,6 +61,8 @@ class Worker(models.Model):
     lag = models.DurationField(null=True, blank=True)
     # What a scheduler found that must never be, at its last look. (db_default: older processes write rows too.)
     findings = models.JSONField(default=list, blank=True, db_default=Value([], models.JSONField()))
+    # Of a worker whose executor can start nothing: {"executor", "reason", "since"}; it claims nothing meanwhile.
+    trouble = models.JSONField(default=dict, blank=True, db_default=Value({}, models.JSONField()))
 
     objects = WorkerQuerySet.as_manager()
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from executors import registry
 from runs.models import BlockRun, Worker, WorkerKind
+from runs.reasons.ailing import ailing
 from runs.reasons.explanations import Check, block_link, counted, listed
 from runs.states import BlockStatus
 
@@ -32,9 +33,13 @@ START = "manage.py start or run_scheduler starts one."
 
 def worker_check(moment: datetime) -> Check:
     """Is a worker free to take a block? If all are busy: with what, the longest first."""
-    alive = set(Worker.objects.alive(moment).filter(kind=WorkerKind.WORKER).values_list("pk", flat=True))
-    if not alive:
+    workers = list(Worker.objects.alive(moment).filter(kind=WorkerKind.WORKER))
+    if not workers:
         detail = "No worker is alive. manage.py start or qcluster starts some."
+        return Check(name="worker", passed=False, detail=detail)
+    alive = {worker.pk for worker in workers if not worker.trouble}
+    if not alive:
+        detail = f"No worker can start a block: {'; '.join(each.sentence for each in ailing(workers))}."
         return Check(name="worker", passed=False, detail=detail)
     running = BlockRun.objects.filter(status=BlockStatus.RUNNING, worker__in=alive).order_by("started_at")
     busy = list(running.values_list("pipeline_run_id", "block_uuid", "started_at", "worker_id"))

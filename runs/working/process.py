@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from executors import registry
-from executors.base import Executor, Failure, Outcome, Parked, Verdict, Work
+from executors.base import CannotStart, Executor, Failure, Outcome, Parked, Verdict, Work
 from executors.forking import ForkServerGone
 from pipelines.refusal import Refusal
 from runs import events, kinship, lifecycle, logs, recovery
@@ -17,7 +17,7 @@ from runs.masking import mask_outcome, maskable
 from runs.models import BlockRun, PipelineRun, Worker, WorkerKind
 from runs.restarts import is_stream
 from runs.storing import keeping
-from runs.working import jobs, workers
+from runs.working import jobs, unwell, workers
 from runs.working.hosting import BlockHost
 from runs.working.parking import Parking, Task
 from runs.working.persisting import persist
@@ -108,7 +108,7 @@ class WorkerProcess:
         """Execute a claimed block run; return the block run claimed next (work-first), if any."""
         try:
             run, work, worker = persist(lambda: self.prepare(block_run))
-        except Refusal as refusal:
+        except (Refusal, registry.UnknownExecutor) as refusal:
             return self.finish(block_run, refused(refusal), more=not self.stopping())
         secrets = maskable(work.job["secrets"])
         place = logs.path(run.pk, block_run.pk, block_run.attempt)
@@ -121,6 +121,11 @@ class WorkerProcess:
         except ForkServerGone:
             self.parking.close_books(task, host)
             self.lost(block_run)
+            return None
+        except CannotStart as error:
+            host.record("system", "WARNING", f"this worker could not start it, and gives it back: {error}")
+            self.parking.close_books(task, host)
+            self.could_not_start(block_run, work, str(error))
             return None
         except BaseException:
             log.close()
@@ -144,6 +149,7 @@ class WorkerProcess:
         return following
 
     def prepare(self, block_run: BlockRun) -> tuple[PipelineRun, Work, Worker]:
+        registry.canonical(block_run.executor)
         run = self.run_of(block_run)
         return run, jobs.work_for(block_run, run, self.known_outputs), self.worker
 
@@ -190,8 +196,20 @@ class WorkerProcess:
         logger.warning("the fork server ended while block run %s ran", block_run.pk)
         persist(lambda: recovery.take_back(copy(block_run), self.clock()))
 
+    def could_not_start(self, block_run: BlockRun, work: Work, reason: str) -> None:
+        """Nothing has happened to the block: somebody else shall have it, and this worker nothing until it is well."""
+        self.give_back(block_run)
+        unwell.wait_until_well(
+            lambda: self.executor(block_run.executor).make_ready(work.config),
+            block_run.executor,
+            reason,
+            row=lambda: self.worker,
+            clock=self.clock,
+            stopping=self.stopping,
+        )
+
     def give_back(self, block_run: BlockRun) -> None:
-        """Claimed, but this worker stops: somebody else shall have it, no attempt charged."""
+        """Claimed, but this worker stops or can start nothing: somebody else shall have it, no attempt charged."""
         self.finish(block_run, Outcome(verdict=Verdict.HANDED_BACK), more=False)
 
     def close(self) -> None:
@@ -203,6 +221,6 @@ class WorkerProcess:
             workers.retire(self.row, self.clock())
 
 
-def refused(refusal: Refusal) -> Outcome:
+def refused(refusal: Refusal | registry.UnknownExecutor) -> Outcome:
     """The block cannot even be given its work: a failure of the block, with the reason."""
     return Outcome(verdict=Verdict.FAILED, failure=Failure(type="Refusal", message=str(refusal)))

@@ -21,6 +21,7 @@ class Watchdog:
         """Tell whether these processes of this host, workers of one cluster, have left ready work for a minute."""
         ready = BlockRun.objects.filter(queued_at__lt=moment - GRACE)
         ours = Worker.objects.filter(host=workers.this_host(), kind=WorkerKind.WORKER, stopped_at=None, pid__in=pids)
+        ours = ours.well()  # the others say themselves why they take nothing; a new start would not help them
         held = BlockRun.objects.filter(worker__in=ours)
         busy = held.filter(status=BlockStatus.RUNNING).values("worker")
         if not (ready.has_queued() and ours.exclude(pk__in=busy).exists()):

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from executors.base import CannotStart
 from executors.channel import Reader, pack, send
 from executors.forking import Child, ForkServer, ForkServerGone
 from tests.executors.test_local import wait_until_gone
@@ -177,6 +178,23 @@ def test_a_server_that_is_gone_is_told_whatever_is_asked(server: ForkServer) -> 
         server.take()
     with pytest.raises(ForkServerGone):
         server.say({"fork": True})
+
+
+def test_a_server_without_room_for_a_child_says_so_and_forks_when_there_is_some(server: ForkServer) -> None:
+    server.stock()
+    process = psutil.Process(server.process.pid)
+    before = process.rlimit(psutil.RLIMIT_NOFILE)
+    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), before[1]))
+    server.take().channel.close()
+    server.ask()
+
+    for _ in range(2):
+        with pytest.raises(CannotStart, match="Too many open files"):
+            server.take()
+    process.rlimit(psutil.RLIMIT_NOFILE, before)
+    begin(child := server.take(), "trivial")
+
+    assert result_of(child)
 
 
 def test_a_block_finds_its_folder_empty_whatever_the_last_one_left(server: ForkServer) -> None:

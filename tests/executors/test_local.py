@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from executors import forking, local
-from executors.base import Outcome, Stop, Verdict, Work
+from executors.base import CannotStart, Outcome, Stop, Verdict, Work
 from executors.local import LocalExecutor
 
 pytestmark = pytest.mark.processes
@@ -302,3 +302,71 @@ def test_a_library_that_hangs_holds_no_block_up_for_ever(
         assert launch(executor, "trivial", config=config).verdict == Verdict.COMPLETED
     assert executor.server is not None
     executor.server.process.kill()
+
+
+class NoRoom:
+    """A machine that has no room for another process, until it is told that it has."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_full = True
+        self.popen = forking.subprocess.Popen
+        monkeypatch.setattr(forking.subprocess, "Popen", self.start)
+
+    def start(self, *args: Any, **fields: Any) -> Any:
+        if self.is_full:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return self.popen(*args, **fields)
+
+
+def test_what_cannot_be_started_says_why_and_can_be_started_later(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor.close()
+    room = NoRoom(monkeypatch)
+
+    with pytest.raises(CannotStart, match="Resource temporarily unavailable"):
+        launch(executor, "trivial")
+    with pytest.raises(CannotStart, match="Resource temporarily unavailable"):
+        executor.make_ready({})
+    room.is_full = False
+    executor.make_ready({})
+
+    assert launch(executor, "trivial").verdict == Verdict.COMPLETED
+
+
+def test_without_room_for_temporary_files_nothing_is_left_behind(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor.close()
+
+    def refuse(*args: Any, **fields: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(forking.tempfile, "mkdtemp", refuse)
+    with pytest.raises(CannotStart, match="No space left on device"):
+        launch(executor, "trivial")
+
+    assert executor.server is None
+
+
+def test_a_pipe_that_cannot_be_had_costs_a_try_and_leaves_nothing_open(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor.make_ready({})
+    pipes: list[tuple[int, int]] = []
+    real = os.pipe
+
+    def pipe() -> tuple[int, int]:
+        if len(pipes) == 1:
+            pipes.append((-1, -1))
+            raise OSError(24, "Too many open files")
+        pipes.append(real())
+        return pipes[-1]
+
+    monkeypatch.setattr("executors.supervisor.os.pipe", pipe)
+    before = psutil.Process().num_fds()
+
+    assert launch(executor, "trivial").verdict == Verdict.COMPLETED
+    executor.make_ready({})
+    assert psutil.Process().num_fds() == before
+    assert len(pipes) >= 4

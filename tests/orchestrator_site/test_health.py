@@ -117,6 +117,19 @@ def test_the_system_resource_tells_who_is_alive_and_what_waits(django_assert_num
 
 
 @pytest.mark.django_db
+def test_a_worker_that_can_start_nothing_says_why() -> None:
+    trouble = {"executor": "local_python", "reason": "no room", "since": "2025-03-03T12:00:00Z"}
+    make_worker(seen_at=timezone.now(), trouble=trouble)
+    make_worker(seen_at=timezone.now())
+    client = APIClient()
+    client.force_authenticate(make_user())
+
+    workers = client.get("/api/v1/system/").json()["workers"]
+
+    assert [worker["trouble"] for worker in workers] == [trouble, None]
+
+
+@pytest.mark.django_db
 def test_an_idle_system_has_no_oldest_age(now: datetime) -> None:
     assert health.system(now)["queue"]["oldest_age"] is None
 

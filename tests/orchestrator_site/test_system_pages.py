@@ -42,6 +42,17 @@ def test_a_worker_without_work_does_nothing(page: Client) -> None:
     assert '<span class="quiet small">nothing</span>' in text_of(page.get("/system/"))
 
 
+def test_a_worker_that_can_start_nothing_says_so_with_its_executor(page: Client) -> None:
+    trouble = {"executor": "local_python", "reason": "Cannot allocate <memory>", "since": timezone.now().isoformat()}
+    make_worker(seen_at=timezone.now(), trouble=trouble)
+
+    text = text_of(page.get("/system/"))
+
+    assert text.count("cannot start blocks</span>") == 2
+    assert "A worker on here cannot start blocks: Cannot allocate &lt;memory&gt;." in text
+    assert '<div class="reason">Cannot allocate &lt;memory&gt;</div>' in text
+
+
 def test_a_scheduler_tells_of_its_last_loop(page: Client) -> None:
     now = timezone.now()
     make_worker(WorkerKind.SCHEDULER, seen_at=now, last_loop_at=now)

@@ -107,6 +107,22 @@ def test_ready_work_that_free_workers_leave_is_told_of_before_the_minute_is_over
     assert look_after(60) == []
 
 
+def test_workers_that_cannot_start_blocks_are_one_incident_for_each_host_until_they_can() -> None:
+    make_rule(Kind.UNHEALTHY)
+    trouble = {"executor": "local_python", "reason": "Cannot allocate memory", "since": NOON.isoformat()}
+    ill = [make_worker(pid=pid, host="there", trouble=trouble, seen_at=NOON + MINUTE) for pid in (1, 2)]
+    make_worker(pid=3, seen_at=NOON + MINUTE)
+    look(1)
+    assert open_incidents() == ["local_python cannot start blocks on there"]
+    said = "2 workers on there cannot start blocks: Cannot allocate memory. They take nothing until they can."
+    assert Breach.objects.get().message == said
+    for worker in ill:
+        worker.trouble = {}
+        worker.save()
+    look(1)
+    assert open_incidents() == []
+
+
 def test_what_a_scheduler_found_is_an_incident_until_it_is_gone() -> None:
     make_rule(Kind.UNHEALTHY)
     finding = {"kind": "stuck", "subject": "run", "id": 7, "detail": "Run 7 has no way forward."}

@@ -69,6 +69,13 @@ def test_an_executor_that_is_not_known_any_more_is_told() -> None:
     assert (lines["gone_one"].state, lines["gone_one"].text) == ("gone", "not known here; 2 blocks running")
 
 
+def test_an_executor_that_cannot_start_blocks_is_told() -> None:
+    trouble = {"executor": "local_python", "reason": "Cannot allocate memory", "since": NOON.isoformat()}
+    (line,) = condition.of_executors({}, [worker(trouble=trouble), worker()])
+
+    assert (line.state, line.text) == ("gone", "a worker on here cannot start blocks: Cannot allocate memory; idle")
+
+
 @pytest.mark.parametrize(("free", "state"), [(500, "alive"), (40, "late"), (5, "gone")])
 def test_a_disk_that_fills_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str) -> None:
     usage = shutil._ntuple_diskusage(1000, 1000 - free, free)  # type: ignore[attr-defined]

@@ -248,6 +248,15 @@ def test_a_queue_without_workers_says_so() -> None:
     assert "No worker is alive. manage.py start" in why(started(), NOON).summary
 
 
+def test_workers_that_can_start_nothing_say_why() -> None:
+    trouble = {"executor": "local_python", "reason": "Cannot allocate memory", "since": NOON.isoformat()}
+    make_worker(lease_until=NOON + 20 * SECOND, trouble=trouble)
+
+    said = why(started(), NOON).summary
+
+    assert "No worker can start a block: a worker on here cannot start blocks: Cannot allocate memory." in said
+
+
 def test_an_overdue_retry_without_scheduler_says_who_is_missing() -> None:
     run = make_run()
     retrying(run)

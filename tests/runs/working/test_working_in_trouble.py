@@ -1,5 +1,6 @@
 """A worker while the database, its fork server or we ourselves fail: no block is lost, and none runs for ever."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,14 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
+from executors import forking
 from runs import lifecycle, recovery
 from runs.models import BlockRun
 from runs.states import BlockStatus, RunStatus
-from runs.working import jobs, persisting
+from runs.working import jobs, persisting, unwell
 from tests.conftest import ON_POSTGRES
 from tests.runs.outcomes import statuses
-from tests.runs.place import Place, at_second_look, block
+from tests.runs.place import Place, at_second_look, block, said
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db]
 on_a_real_connection = pytest.mark.django_db(transaction=True)
@@ -175,6 +177,66 @@ def test_a_fork_server_that_dies_under_a_block_costs_one_loss(place: Place) -> N
 
     row = block(run, "sleeps")
     assert (row.status, row.attempt, row.losses) == (BlockStatus.QUEUED, 2, 1)
+
+
+class NoRoom:
+    """Every process that is begun here is refused, but those of the trial that comes after so many."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, trials: int, seen: Callable[[], Any]) -> None:
+        self.trials, self.seen = trials, seen
+        self.told: list[Any] = []
+        real = forking.ForkServer.start
+
+        def refuse_or_start(server: forking.ForkServer, theirs: Any) -> Any:
+            self.told.append(self.seen())
+            if len(self.told) <= self.trials:
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            return real(server, theirs)
+
+        monkeypatch.setattr(forking.ForkServer, "start", refuse_or_start)
+        monkeypatch.setattr(unwell, "PAUSES", (0.0,))
+
+
+def test_a_worker_that_can_start_nothing_gives_its_block_back_and_waits_until_it_can(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.executor.close()
+    run = place.start("chain")
+    room = NoRoom(monkeypatch, 5, lambda: (statuses(run)["numbers"], place.worker.worker.trouble.get("reason")))
+
+    place.worker.work_on_anything()
+
+    run.refresh_from_db()
+    unable = ("queued", "Resource temporarily unavailable")
+    assert room.told == [("running", None), ("running", None), unable, unable, unable, unable]
+    assert run.status == RunStatus.COMPLETED
+    assert set(run.block_runs.values_list("losses", "retries")) == {(0, 0)}
+    numbers = block(run, "numbers")
+    assert said(numbers, 1) == ["this worker could not start it, and gives it back: Resource temporarily unavailable"]
+    assert place.worker.worker.trouble == {}
+
+
+def test_a_worker_that_can_start_nothing_is_told_to_stop(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.executor.close()
+    run = place.start("chain")
+
+    def stop_at_third() -> None:
+        place.told_to_stop = len(room.told) >= 2
+
+    room = NoRoom(monkeypatch, 1000, stop_at_third)
+    place.worker.work_on_anything()
+
+    assert statuses(run)["numbers"] == "queued"
+    assert len(room.told) == 3
+
+
+def test_an_executor_that_there_is_not_fails_the_block_and_says_so(place: Place) -> None:
+    run = place.start("chain")
+    run.block_runs.update(executor="moonbase")
+
+    place.worker.work_on_anything()
+
+    assert "There is no executor 'moonbase'" in block(run, "numbers").error["message"]
 
 
 def test_the_database_away_for_good_is_told_to_the_caller(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
