@@ -1,4 +1,4 @@
-"""What the page of a run shows of its time: its steps, its drawing, what broke it, when it will end."""
+"""What the page of a run shows of its time: its steps, what broke it, when it will end."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,7 +8,6 @@ from runs.faults import fault_of
 from runs.figures.forecast import forecast
 from runs.lineage import last_good
 from runs.models import BlockRun, Event, PipelineRun
-from runs.shown_gantt import gantt_of
 from runs.states import RunStatus
 from runs.steps import steps
 
@@ -18,14 +17,12 @@ def in_time(
     block_runs: Sequence[BlockRun],
     now: datetime,
     *,
-    counts: Mapping[str, str],
     totals: Mapping[str, Any],
     events: Sequence[Event],
 ) -> dict[str, Any]:
-    """Return what its templates ask for. Of a run that goes on three queries at most, of a finished one four."""
+    """Return what its templates ask for. Of a run that goes on two queries at most, of a finished one three."""
     return {
         "steps": steps(run, totals, events, now),
-        "gantt": gantt_of(run, block_runs, counts, now),
         "fault": fault_of(run, block_runs) if run.status != RunStatus.COMPLETED else None,
         "good": last_good(run) if run.is_finished else None,
         "forecast": forecast(run, block_runs, now),

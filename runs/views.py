@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from pipelines.drawing import draw
 from pipelines.refusal import Refusal
-from runs import callbacks, kinship, lifecycle, logs, overview, streams
+from runs import callbacks, kinship, lifecycle, logs, overview, shown_blocks, streams
 from runs.figures.figures import figures, log_is_gone
 from runs.history import all_attempts
 from runs.in_time import in_time, shown_events
@@ -20,11 +20,11 @@ from runs.listing.listed import dots, matching, page, quick_views
 from runs.models import BlockRun, PipelineRun, Role
 from runs.outputs.downloads import shown_outputs
 from runs.reasons.why import why
+from runs.shown_gantt import gantt_of
 from runs.shown_members import Members
 from runs.states import BlockStatus, RunStatus
 from runs.storing.store import StoreError
 
-MOST_BLOCKS = 500  # rows of the table of a run's blocks
 MOST_CALLBACKS = 200
 MOST_EVENTS = 200
 LOG_TAIL = 1024 * 1024  # bytes of a long log that a page begins with
@@ -53,18 +53,21 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, run_id: int) -> HttpResponse:
     run = find_run(run_id)
-    block_runs = list(run.block_runs.for_page().exclude(role=Role.MEMBER).defer("config", "fanout")[: MOST_BLOCKS + 1])
+    block_runs = shown_blocks.read(run)
     members = Members(run, block_runs)
     called = list(run.block_runs.called_for_page()[:MOST_CALLBACKS]) if run.callbacks else []
     asked = request.GET.get("block")
     chosen = members.named(asked) or chosen_block(block_runs, asked, called)
     events = list(run.events.select_related("block_run").defer(*WIDE_OF_EVENT).order_by("-id")[:MOST_EVENTS])
     now = timezone.now()
+    drawn = gantt_of(run, block_runs, members.counts, now)
+    shown = shown_blocks.choose(block_runs, request.GET, chain=drawn.chain, current=drawn_as(chosen))
+    shown_blocks.fill([*shown.rows, *([chosen] if chosen else [])])
     told = figures(run, chosen)
     context = {
         "run": run,
-        "blocks": block_runs[:MOST_BLOCKS],
-        "more_blocks": len(block_runs) > MOST_BLOCKS,
+        "shown": shown,
+        "gantt": drawn.only(shown.uuids),
         "callbacks": called,
         "drawing": draw(run.version.graph["blocks"]),
         "states": streams.states_of(run, block_runs),
@@ -81,11 +84,11 @@ def detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "log": log_of(chosen, request.GET.get("attempt")) if chosen else None,
         "attempts": all_attempts(chosen, run.attempt)[::-1] if chosen and chosen.attempt > 1 else [],
         **told,
-        **in_time(run, block_runs, now, counts=members.counts, totals=told["totals"], events=events),
+        **in_time(run, block_runs, now, totals=told["totals"], events=events),
         "outputs": shown_outputs(chosen),
         "can_cancel": not run.is_finished,
         "can_retry": run.is_finished,
-        "retried": [row.block_uuid for row in block_runs[:MOST_BLOCKS]],
+        "retried": [row.block_uuid for row in block_runs],
         "what": "whole" if run.status == RunStatus.COMPLETED else "incomplete",
         "now": now,
     }

@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from pipelines.drawing import Drawing
 from runs.models import PipelineRun
 from runs.viewer_zone import stamp as viewer_stamp
 from runs.viewer_zone import viewer_zone
@@ -221,29 +220,6 @@ def progress(tally: Mapping[str, int]) -> dict[str, Any]:
 def slots(used: int, of: int) -> dict[str, Any]:
     """Draw how many slots of a pool are taken. One that was made smaller may have more in use than it has."""
     return {"used": used, "of": of, "share": round(100 * min(used / of, 1), 1) if of else 100, "full": used >= of}
-
-
-@register.inclusion_tag("pipelines/_graph.html")
-def graph(
-    drawing: Drawing,
-    states: Mapping[str, str] | None = None,
-    link: str = "#block-",
-    current: str = "",
-    swap: bool = False,
-    counts: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """Draw a pipeline. `states`: block uuid → state; `counts`: how far one that runs many times is; links are `link`
-    and the block's uuid.
-    """
-    return {
-        "drawing": drawing,
-        "states": states or {},
-        "counts": counts or {},
-        "link": link,
-        "current": current,
-        "swap": swap,
-        "text_x": 34 if states else 22,
-    }
 
 
 @register.filter

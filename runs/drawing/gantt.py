@@ -3,8 +3,8 @@
 Places are hundredths of the width, so that a drawing is as wide as there is room for.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runs.drawing.axis import MINUTE, Axis, Tick, round_step, step_for
@@ -113,12 +113,22 @@ class Gantt:
     path: Path
     seconds: float
 
+    @property
+    def chain(self) -> list[str]:
+        """The blocks on the way that decided."""
+        return [row.work.uuid for row in self.rows if row.is_critical]
+
+    def only(self, uuids: Collection[str]) -> "Gantt":
+        """The same drawing with the bars of some blocks."""
+        return replace(self, rows=[row for row in self.rows if row.work.uuid in uuids])
+
 
 def gantt(works: Sequence[Work], start: datetime, end: datetime) -> Gantt:
     """Draw blocks from the start of their run to its end, or to now while it goes on."""
     axis = Axis(start, max(start, end), WHOLE)
     blocks = critical(works)
-    rows = [row_of(work, axis, work.uuid in blocks) for work in works]
+    on_it = set(blocks)
+    rows = [row_of(work, axis, work.uuid in on_it) for work in works]
     seconds = (axis.end - start).total_seconds()
     return Gantt(rows, list(relative(seconds)), path_of(blocks, rows, seconds), seconds)
 
@@ -179,12 +189,12 @@ def critical(works: Sequence[Work]) -> list[str]:
     """
     by_uuid = {work.uuid: work for work in works}
     last = last_of(works)
-    chain: list[str] = []
+    chain: dict[str, None] = {}  # in order
     while last is not None and last.uuid not in chain:
         if last.has_begun:
-            chain.append(last.uuid)
+            chain[last.uuid] = None
         last = decisive(last, by_uuid)
-    return chain[::-1]
+    return list(chain)[::-1]
 
 
 def last_of(works: Sequence[Work]) -> Work | None:
@@ -202,7 +212,7 @@ def decisive(work: Work, by_uuid: Mapping[str, Work]) -> Work | None:
 
 
 def path_of(blocks: Sequence[str], rows: Sequence[Row], seconds: float) -> Path:
-    on_it = [row for row in rows if row.work.uuid in blocks and row.parts]
+    on_it = [row for row in rows if row.is_critical and row.parts]
     waiting, starting, running = (sum(row.seconds(kind) for row in on_it) for kind in (WAITING, STARTING, RUNNING))
     between = max(0.0, seconds - waiting - starting - running)
     drawn = {row.work.uuid for row in on_it}

@@ -13,7 +13,8 @@ from pipelines.refusal import Refusal
 from runs.models import BlockRun, PipelineRun, Role
 from runs.retrying import marking, repeating
 from runs.retrying.repeat_plans import Plan, Version
-from runs.views import MOST_BLOCKS, find_run
+from runs.shown_blocks import MOST
+from runs.views import find_run
 
 PLAN = "retry-plan"  # the id of the part that htmx asks for
 TONES = {"+": "plus", "-": "minus", "@": "place"}
@@ -96,7 +97,7 @@ def what_of(asked: Mapping[str, Any]) -> str:
 def retried_blocks(run: PipelineRun) -> list[str]:
     """Return the uuids that a retry may begin from."""
     rows = run.block_runs.exclude(role=Role.CALLBACK).order_by("position", "id")
-    return list(rows.values_list("block_uuid", flat=True)[:MOST_BLOCKS])
+    return list(rows.values_list("block_uuid", flat=True)[:MOST])
 
 
 def told(run: PipelineRun, asked: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def row_of(run: PipelineRun) -> BlockRun:
 def test_the_page_of_a_run_lists_its_callbacks_apart_from_its_blocks(page: Client, run: PipelineRun) -> None:
     shown = page.get(f"/runs/{run.pk}/")
 
-    assert [row.block_uuid for row in shown.context["blocks"]] == ["load"]
+    assert [row.block_uuid for row in shown.context["shown"].rows] == ["load"]
     assert [row.block_uuid for row in shown.context["callbacks"]] == ["tell@load"]
     assert shown.context["tally"] == {"completed": 1}
     assert "success</td>" in text_of(shown)
