@@ -3,12 +3,13 @@
 import hashlib
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.cache import cache
+from django.db import connections
 from django.db.models import Count, Max
 
 from pipelines.filters import read_number
@@ -24,7 +25,8 @@ from schedules.timetable import read_zone
 logger = logging.getLogger(__name__)
 HOUR = timedelta(hours=1)
 KEPT = 2 * 3600  # seconds
-PATIENCE = 2.0  # seconds that a request waits for a simulation
+LAST_KEPT = 26 * 3600  # seconds: who looks every morning sees the last one at once, with its age
+PATIENCE = 0.1  # seconds that a request waits for a simulation: that of a small installation is there by then
 PARAMETERS = ("from", "until", "timezone", "workers", "quantile", "minutes")
 
 
@@ -90,11 +92,7 @@ def answer(question: Question, moment: datetime, *, patience: float = PATIENCE) 
     with LOCK:
         task = TASKS.get(names[0])
         if task is None:
-            world = simulated.read_world(
-                wanted.begin, wanted.end, moment=moment, workers=wanted.workers, share=wanted.share
-            )
-            task = TASKS[names[0]] = threading.Thread(target=work, args=(wanted, world, moment, names), daemon=True)
-            task.start()
+            task = TASKS[names[0]] = begin(lambda: work(wanted, moment, names))
     task.join(patience)
     if known := current(names[0]):
         return known
@@ -107,15 +105,33 @@ def current(name: str) -> Answer | None:
     return replace(found, is_current=True) if found else None
 
 
-LOCK = threading.Lock()
+LOCK = threading.RLock()
 TASKS: dict[str, threading.Thread] = {}  # simulations under way in this process
 
 
-def work(question: Question, world: World, moment: datetime, names: tuple[str, str]) -> None:
-    """Play and keep the answer: under its own name, and under that of the last one of its kind. Asks no database."""
+def begin(call: Callable[[], None]) -> threading.Thread:
+    """Have something done beside the requests, with a connection to the database of its own."""
+
+    def do() -> None:
+        try:
+            call()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=do, daemon=True)
+    thread.start()
+    return thread
+
+
+def work(question: Question, moment: datetime, names: tuple[str, str]) -> None:
+    """Read, play and keep the answer: under its own name, and under that of the last one of its kind."""
     try:
+        world = simulated.read_world(
+            question.begin, question.end, moment=moment, workers=question.workers, share=question.share
+        )
         found = work_out(question, world, moment)
-        cache.set_many(dict.fromkeys(names, found), KEPT)
+        cache.set(names[0], found, KEPT)
+        cache.set(names[1], found, LAST_KEPT)
     except Exception:  # the edge of a thread: who waits is told that there is nothing yet, and may ask again
         logger.exception("the load could not be worked out")
     finally:

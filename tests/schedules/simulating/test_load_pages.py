@@ -1,21 +1,22 @@
 """The load page and `GET /api/v1/load`: what they say and refuse, and that heavy ones do not hold requests up."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from schedules.simulating import load_forecast
+from schedules.simulating import load_forecast, simulated
 from schedules.simulating.load_forecast import Question, answer, read_question
 from tests.factories import NOON, make_client, make_pipeline, make_schedule, make_user, text_of
 
 pytestmark = pytest.mark.django_db
 DAY = {"from": "2025-03-03T00:00:00Z", "until": "2025-03-05T00:00:00Z"}
 QUESTION = Question(NOON, NOON + timedelta(days=1), workers=4)
+BESIDE = load_forecast.begin
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +24,20 @@ def _forgotten() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+    load_forecast.TASKS.clear()
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is worked out beside a request would not see what a test has written, and has not committed."""
+
+    def begin(call: Callable[[], None]) -> Thread:
+        call()
+        done = Thread()
+        done.start()
+        return done
+
+    monkeypatch.setattr(load_forecast, "begin", begin)
 
 
 def make_crowd(count: int = 6) -> None:
@@ -118,10 +133,9 @@ def test_an_unknown_parameter_is_refused() -> None:
 def test_an_answer_is_kept_until_a_schedule_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     make_crowd(1)
     first = answer(QUESTION, NOON)
-    monkeypatch.setattr(load_forecast, "work_out", lambda *_: pytest.fail("it was worked out again"))
-
-    again = answer(QUESTION, NOON + timedelta(minutes=30))
-    monkeypatch.undo()
+    with monkeypatch.context() as once:
+        once.setattr(load_forecast, "begin", lambda _: pytest.fail("it was worked out again"))
+        again = answer(QUESTION, NOON + timedelta(minutes=30))
     make_schedule(name="another")
     changed = answer(QUESTION, NOON + timedelta(minutes=40))
 
@@ -130,12 +144,14 @@ def test_an_answer_is_kept_until_a_schedule_changes(monkeypatch: pytest.MonkeyPa
     assert (changed.told["schedules"], changed.at) == (3, NOON + timedelta(minutes=40))
 
 
-def test_what_takes_long_is_worked_out_beside_the_request_and_the_last_answer_stands(
+@pytest.mark.django_db(transaction=True)
+def test_what_takes_long_is_read_and_worked_out_beside_the_request_and_the_last_answer_stands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_crowd(1)
-    done, real = Event(), load_forecast.work_out
-    monkeypatch.setattr(load_forecast, "work_out", lambda *asked: done.wait(10) and real(*asked))
+    done, real = Event(), simulated.read_world
+    monkeypatch.setattr(load_forecast, "begin", BESIDE)
+    monkeypatch.setattr(simulated, "read_world", lambda *asked, **named: done.wait(10) and real(*asked, **named))
 
     nothing_yet = answer(QUESTION, NOON, patience=0)
     (task,) = load_forecast.TASKS.values()
@@ -160,7 +176,7 @@ def test_the_page_asks_again_while_it_is_worked_out_and_the_api_says_when(
 ) -> None:
     monkeypatch.setattr(load_forecast, "answer", lambda *_: load_forecast.Answer())
 
-    assert 'hx-trigger="load delay:2s"' in text_of(page.get("/load/"))
+    assert 'hx-trigger="load delay:1s"' in text_of(page.get("/load/"))
     told = ask()
     assert (told.status_code, told["Retry-After"]) == (202, "2")
 
@@ -169,3 +185,19 @@ def test_without_words_the_question_is_the_coming_week_from_this_hour() -> None:
     found = read_question({}, NOON + timedelta(minutes=59))
 
     assert (found.begin, found.end, found.zone) == (NOON, NOON + timedelta(days=7), "UTC")
+
+
+def test_the_answer_of_yesterday_is_shown_at_once_while_the_next_is_worked_out(
+    page: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_crowd(1)
+    monkeypatch.setattr(load_forecast, "KEPT", 0)  # as if its hour were over
+    page.get("/load/")
+    monkeypatch.setattr(load_forecast, "begin", lambda _: Thread(target=list))
+    monkeypatch.setattr(Thread, "join", lambda *_: None)
+
+    text = text_of(page.get("/load/"))
+
+    assert "Being worked out anew; this is " in text
+    assert "The week is being played through again." in text
+    assert "Quiet times" in text
