@@ -1,6 +1,7 @@
 """How the cells of a grid of runs and blocks look. In one piece of text: there may be ten thousand of them."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from html import escape
 
 from django import template
@@ -17,8 +18,13 @@ register = template.Library()
 @register.simple_tag
 def cells(row: Row, columns: Sequence[Column]) -> SafeString:
     """Draw the cells of a row: each a link to the block of that run, with color, shape and words."""
-    address, query = reverse("runs:detail", args=[0]), escape(urlencode({"block": row.block}))
-    return SafeString("".join(cells_of(row, columns, address.partition("0"), query)))
+    query = escape(urlencode({"block": row.block}))
+    return SafeString("".join(cells_of(row, columns, run_address(), query)))
+
+
+@lru_cache(maxsize=1)  # a page has hundreds of rows
+def run_address() -> tuple[str, str, str]:
+    return reverse("runs:detail", args=[0]).partition("0")
 
 
 def cells_of(row: Row, columns: Sequence[Column], address: tuple[str, str, str], query: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 from orchestrator_site.pipeline_views import grid_page
 from orchestrator_site.templatetags.grid import cells
 from pipelines.graph import Block, build
-from pipelines.models import PipelineVersion
+from pipelines.models import Pipeline, PipelineVersion
 from runs.drawing.grid import Cell, Column, Row, Run
 from runs.states import BlockStatus, RunStatus
 from tests.factories import make_pipeline, make_run, text_of
@@ -113,3 +113,55 @@ def test_the_name_of_a_block_leads_to_it_unless_it_is_gone(page: Client) -> None
 
     assert '<a href="/pipelines/etl/graph/#block-load" title="load">load</a>' in text
     assert '<span title="clean">clean</span> <span class="chip">gone</span>' in text
+
+
+# --- many blocks ------------------------------------------------------------------------------------------------------
+
+
+def rows(page: Client, query: str = "") -> list[str]:
+    return [row.block for row in page.get(f"/pipelines/wide/grid/{query}").context["grid"].rows]
+
+
+@pytest.fixture
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of twelve blocks the last failed in both runs, the one before in one; four are shown unasked."""
+    monkeypatch.setattr(grid_page, "ROOM", 4)
+    pipeline = make_pipeline("wide", [(f"b{number:02}",) for number in range(12)])
+    done = {f"b{number:02}": BlockStatus.COMPLETED for number in range(12)}
+    make_run(pipeline, status=RunStatus.FAILED, blocks=done | {"b11": BlockStatus.FAILED, "b10": BlockStatus.FAILED})
+    make_run(pipeline, status=RunStatus.FAILED, blocks=done | {"b11": BlockStatus.FAILED, "b05": BlockStatus.CANCELLED})
+
+
+@pytest.mark.usefixtures("_wide")
+def test_of_many_blocks_those_that_went_wrong_are_shown_and_what_is_left_out_is_said(page: Client) -> None:
+    assert rows(page) == ["b00", "b05", "b10", "b11"]
+    assert "4 of 12 blocks" in text_of(page.get("/pipelines/wide/grid/"))
+
+
+@pytest.mark.usefixtures("_wide")
+def test_all_blocks_are_a_link_away_in_parts(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grid_page, "PART", 5)
+    text = text_of(page.get("/pipelines/wide/grid/?runs=50&blocks=all"))
+
+    assert 'href="?runs=50&amp;blocks=all&amp;part=2"' in text
+    assert rows(page, "?blocks=all") == ["b00", "b01", "b02", "b03", "b04"]
+    assert rows(page, "?blocks=all&part=3") == rows(page, "?blocks=all&part=99") == ["b10", "b11"]
+    assert 'href="?runs=100&amp;blocks=all"' in text, "the choice outlives another"
+
+
+@pytest.mark.usefixtures("_wide")
+def test_a_block_that_is_gone_and_failed_is_shown_as_gone(page: Client) -> None:
+    pipeline = Pipeline.objects.get(uuid="wide")
+    graph = build([Block(uuid=f"b{number:02}") for number in range(11)]).as_dict()
+    pipeline.current_version = PipelineVersion.objects.create(pipeline=pipeline, content_hash="new", graph=graph)
+    pipeline.save()
+
+    found = page.get("/pipelines/wide/grid/").context["grid"].rows
+
+    assert [(row.block, row.kind) for row in found][-1] == ("b11", "gone")
+
+
+def test_few_blocks_are_all_shown_without_a_choice(page: Client) -> None:
+    make_run(make_pipeline())
+
+    assert "Which blocks" not in text_of(page.get("/pipelines/etl/grid/"))
