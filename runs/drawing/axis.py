@@ -58,10 +58,9 @@ class Axis:
         return list(self.marks(step, zone))
 
     def marks(self, step: int, zone: ZoneInfo) -> Iterator[Tick]:
-        for moment in round_moments(self.start.astimezone(zone), self.end, step):
-            is_new_day = (moment.hour, moment.minute, moment.second) == (0, 0, 0)
+        for moment, is_new_day in round_moments(self.start, self.end, step, zone):
             label = f"{moment:%H:%M:%S}" if step < MINUTE else f"{moment:%H:%M}"
-            if is_new_day or step >= DAY:
+            if is_new_day:
                 label = f"{moment:%a} {moment.day} {moment:%b}"
             yield Tick(self.x(moment), label, moment, is_new_day)
 
@@ -71,18 +70,46 @@ def step_for(seconds: float) -> int:
     return next((step for step in STEPS if step >= seconds), STEPS[-1])
 
 
-def round_moments(start: datetime, end: datetime, step: int) -> Iterator[datetime]:
-    """Yield the moments from `start` to `end` at which the clock of `start`'s zone is at a multiple of `step`."""
-    zone = start.tzinfo
-    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-    if step >= DAY:
-        days = step // DAY
-        midnight -= timedelta(days=(midnight.toordinal() - 1) % days)
-    local = midnight
-    while (moment := local.replace(tzinfo=zone)) <= end:
-        if moment >= start:
-            yield moment
+def round_moments(start: datetime, end: datetime, step: int, zone: ZoneInfo) -> Iterator[tuple[datetime, bool]]:
+    """Yield the moments from `start` to `end` at which the zone's clocks are at a multiple of `step`, in order, and
+    whether a day begins there.
+
+    A day of 23 hours has a mark less, one of 25 an hour twice, as far as marks are that near to each other.
+    """
+    low, high = start.astimezone(UTC), end.astimezone(UTC)
+    local, last = (moment.astimezone(zone).replace(tzinfo=None, fold=0) for moment in (low, high))
+    if low.astimezone(zone).utcoffset() != high.astimezone(zone).utcoffset():
+        local, last = local - timedelta(seconds=HOUR), last + timedelta(seconds=HOUR)  # of an hour that comes twice
+    local = rounded(local, step)
+    found: dict[datetime, bool] = {}
+    while local <= last:
+        is_midnight = (local.hour, local.minute, local.second) == (0, 0, 0)
+        for moment in instants_of(local, zone, twice=step <= HOUR, made_up=is_midnight):
+            if low <= moment <= high:
+                found.setdefault(moment, is_midnight)
         local += timedelta(seconds=step)
+    days = {moment.astimezone(zone).date(): moment for moment in sorted(found, reverse=True) if found[moment]}
+    for moment in sorted(found):
+        there = moment.astimezone(zone)
+        yield there, days.get(there.date()) == moment
+
+
+def rounded(local: datetime, step: int) -> datetime:
+    """Return the last multiple of `step` that is not after a local time."""
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    if step >= DAY:
+        return midnight - timedelta(days=(midnight.toordinal() - 1) % (step // DAY))
+    return midnight + (local - midnight) // timedelta(seconds=step) * timedelta(seconds=step)
+
+
+def instants_of(local: datetime, zone: ZoneInfo, *, twice: bool, made_up: bool) -> list[datetime]:
+    """Return when a zone's clocks show a local time: also the second time if `twice`. One that they skip has none,
+    unless it is to be `made_up`: then the moment at which they skip it.
+    """
+    first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first <= second:
+        return [first, second] if twice and second > first else [first]
+    return [first] if made_up else []
 
 
 @dataclass(frozen=True)

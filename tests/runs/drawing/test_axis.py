@@ -64,6 +64,61 @@ def test_a_week_is_marked_by_days() -> None:
     ]
 
 
+def labels(start: str, hours: int, most: int, zone: str) -> list[str]:
+    begin = datetime.fromisoformat(start).replace(tzinfo=UTC)
+    return [tick.label for tick in Axis(begin, begin + timedelta(hours=hours), 600).ticks(most, ZoneInfo(zone))]
+
+
+def test_an_hour_that_clocks_skip_has_no_mark() -> None:
+    assert labels("2025-03-29T23:30", 4, 4, "Europe/Berlin") == ["01:00", "03:00", "04:00", "05:00"]
+
+
+def test_an_hour_that_comes_twice_is_marked_twice() -> None:
+    assert labels("2025-10-25T23:30", 4, 4, "Europe/Berlin") == ["02:00", "02:00", "03:00", "04:00"]
+    assert labels("2025-10-26T00:40", 1, 4, "Europe/Berlin") == ["02:45", "02:00", "02:15", "02:30"]
+
+
+def test_marks_that_are_hours_apart_name_a_time_once() -> None:
+    assert labels("2025-10-25T20:00", 24, 8, "Europe/Berlin")[:4] == ["Sun 26 Oct", "03:00", "06:00", "09:00"]
+
+
+def test_days_begin_at_the_midnights_of_the_zone() -> None:
+    axis = Axis(NOON, NOON + timedelta(days=30), 600)
+
+    days = [tick.moment for tick in axis.ticks(30, ZoneInfo("Europe/Berlin")) if tick.moment]
+
+    assert {day.astimezone(UTC).hour for day in days[:27]} == {23}
+    assert {day.astimezone(UTC).hour for day in days[27:]} == {22}
+
+
+@pytest.mark.parametrize(
+    ("start", "zone", "day"),
+    [
+        ("2025-04-24T12:00", "Africa/Cairo", "Fri 25 Apr"),  # 00:00 is skipped: it begins at 01:00
+        ("2011-12-30T00:00", "Pacific/Apia", "Sat 31 Dec"),  # the whole 30th is skipped
+        ("2025-11-01T20:00", "America/Havana", "Sun 2 Nov"),  # 00:00 comes twice: it begins at the first
+    ],
+)
+def test_a_day_is_marked_once_whatever_clocks_do_at_midnight(start: str, zone: str, day: str) -> None:
+    found = labels(start, 24, 24, zone)
+
+    assert [label for label in found if " " in label] == [day]
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns", "Africa/Casablanca"]
+)
+@pytest.mark.parametrize("hours", [1, 30, 24 * 9, 24 * 200])
+def test_marks_come_in_order_and_stand_where_the_clocks_say(zone: str, hours: int) -> None:
+    for begin in (datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=37 * number) for number in range(230)):
+        marks = Axis(begin, begin + timedelta(hours=hours), 600).ticks(8, ZoneInfo(zone))
+        moments = [mark.moment.astimezone(UTC) for mark in marks if mark.moment]
+        assert moments == sorted(set(moments))
+        assert all(
+            mark.moment and mark.moment.astimezone(UTC).astimezone(ZoneInfo(zone)) == mark.moment for mark in marks
+        )
+
+
 @pytest.mark.parametrize("hours", [1, 6, 24, 48, 168])
 def test_there_are_never_many_more_marks_than_asked_for(hours: int) -> None:
     assert len(Axis(NOON, NOON + timedelta(hours=hours), 600).ticks(10)) <= 11
