@@ -24,6 +24,7 @@ from runs.shown_gantt import gantt_of
 from runs.shown_members import Members
 from runs.states import BlockStatus, RunStatus
 from runs.storing.store import StoreError
+from runs.viewer_zone import viewer_zone
 
 MOST_CALLBACKS = 200
 MOST_EVENTS = 200
@@ -43,7 +44,8 @@ def index(request: HttpRequest) -> HttpResponse:
         "matching": matching(form),
         "used": form.used(),
         "quick": quick_views(request.GET),
-        "scatter": dots(form, now),
+        "scatter": dots(form, now, viewer_zone()),
+        "zone": viewer_zone(),
         "choose": True,
         "now": now,
     }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse
@@ -14,17 +15,16 @@ from pipelines.models import Pipeline
 from runs.drawing import calendar as drawing
 from runs.figures import counts_by_day
 from runs.models import PipelineRun
+from runs.viewer_zone import viewer_zone
 from runs.views import with_progress
-from runs.zones import zone_names
+from runs.zones import known_zone
 from schedules.models import PipelineSchedule, ScheduleType
 from schedules.planned_days import planned_days
-from schedules.timetable import read_zone
 
 AHEAD = timedelta(days=92)
 MOST_TRIGGERS = 5
 MOST_RUNS = 100
 MOST_YEARS = 15
-UTC = ZoneInfo("UTC")
 
 
 @require_GET
@@ -34,7 +34,7 @@ def calendar(request: HttpRequest, uuid: str) -> HttpResponse:
 
 
 def page_of(pipeline: Pipeline, query: Mapping[str, str], moment: datetime) -> dict[str, Any]:
-    zone = zone_of(pipeline)
+    zone, other, unknown = zones_of(pipeline, query.get("zone", ""))
     today = moment.astimezone(zone).date()
     day, problem = read_day(query.get("day", ""))
     first = counts_by_day.first_year(pipeline.pk, zone) or today.year
@@ -47,16 +47,23 @@ def page_of(pipeline: Pipeline, query: Mapping[str, str], moment: datetime) -> d
         "years": years[::-1],
         "year": year,
         "zone": zone.key,
-        "problem": problem or wrong,
+        "other": other,
+        "kept": urlencode({"zone": zone.key}),  # a link is to mean the same days to whoever follows it
+        "problem": problem or wrong or unknown,
         "ahead": AHEAD.days,
         **(of_day(pipeline, day, zone) if day else {"day": None}),
     }
 
 
-def zone_of(pipeline: Pipeline) -> ZoneInfo:
-    """Return the zone of the trigger that is due next: its days are the pipeline's; UTC without a trigger."""
-    trigger = next_trigger(pipeline)
-    return read_zone(trigger.timezone) if trigger and trigger.timezone in zone_names() else UTC
+def zones_of(pipeline: Pipeline, asked: str) -> tuple[ZoneInfo, str, str]:
+    """Return by whose clocks days are told: the viewer's unless another zone is asked for; the name of the zone that
+    is offered instead (that of the trigger which is due next, or back to the viewer's), and a problem in words.
+    """
+    zone, trigger = known_zone(asked), next_trigger(pipeline)
+    problem = f"{asked[:40]} is no zone; use a name such as Europe/Berlin." if asked and zone is None else ""
+    shown = zone or viewer_zone()
+    offered = [viewer_zone(), known_zone(trigger.timezone) if trigger else None]
+    return shown, next((each.key for each in offered if each and each != shown), ""), problem
 
 
 def read_day(text: str) -> tuple[date | None, str]:
@@ -90,9 +97,11 @@ def of_day(pipeline: Pipeline, day: date, zone: ZoneInfo) -> dict[str, Any]:
     )
     shown = list(keys[: MOST_RUNS + 1])
     runs = PipelineRun.objects.for_list().filter(pk__in=shown[:MOST_RUNS]).order_by("execution_date", "id")
+    hours = drawing.hours_of(day, zone, counts_by_day.of_day(pipeline.pk, day, zone))
     return {
         "day": day,
-        "hours": drawing.hours_of(counts_by_day.of_day(pipeline.pk, day, zone)),
+        "hours": hours,
+        "hours_width": len(hours) * drawing.HOUR_STEP,
         "runs": with_progress(list(runs)),
         "more_runs": len(shown) > MOST_RUNS,
         "day_before": day - timedelta(days=1),

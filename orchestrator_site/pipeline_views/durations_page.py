@@ -10,6 +10,7 @@ from pipelines.models import Pipeline
 from runs.drawing import charts
 from runs.figures import history_of_blocks, timings
 from runs.shown_members import read_page
+from runs.viewer_zone import viewer_zone
 
 COUNTS = ("100", "300", "1000")
 BLOCKS = 50  # on a page
@@ -30,7 +31,8 @@ def page_of(pipeline: Pipeline, count: str, page: int) -> dict[str, Any]:
     runs = timings.of_pipeline(pipeline.pk, int(count))
     among = blocks[(page - 1) * BLOCKS : page * BLOCKS]
     return {
-        "chart": charts.durations(runs),
+        "chart": charts.durations(runs, zone=viewer_zone()),
+        "zone": viewer_zone(),
         "timed": runs,
         "count": count,
         "counts": COUNTS,

@@ -19,6 +19,7 @@ from runs.figures import history_of_blocks, timings
 from runs.forms import what_came_of
 from runs.models import PipelineRun
 from runs.variable_form import VariableForm
+from runs.viewer_zone import viewer_zone
 from runs.views import with_progress
 from schedules.models import PipelineSchedule
 
@@ -49,6 +50,6 @@ def page_of(pipeline: Pipeline) -> dict[str, Any]:
     return {
         "runs": with_progress(list(PipelineRun.objects.for_list().filter(pipeline=pipeline)[:RUNS])),
         "usual_run": history_of_blocks.of_runs(pipeline.pk),
-        "chart": charts.durations(timings.of_pipeline(pipeline.pk, TREND), height=150.0),
+        "chart": charts.durations(timings.of_pipeline(pipeline.pk, TREND), height=150.0, zone=viewer_zone()),
         "schedules": list(PipelineSchedule.objects.for_list().filter(pipeline=pipeline)[: MOST_TRIGGERS + 1]),
     }

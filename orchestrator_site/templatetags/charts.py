@@ -9,6 +9,8 @@ from django.utils.safestring import SafeString
 
 from orchestrator_site.templatetags.look import duration, look_of
 from runs.drawing.charts import Chart, Dot, Timed
+from runs.viewer_zone import stamp, viewer_zone
+from runs.zones import UTC
 
 register = template.Library()
 RADIUS = 3.2
@@ -23,7 +25,7 @@ def dots(chart: Chart) -> SafeString:
 
 def drawn(dot: Dot) -> str:
     look = look_of(dot.kind)
-    words = f"run #{dot.run}: {look.label}, {duration(dot.value)}, {dot.at:%Y-%m-%d %H:%M} UTC"
+    words = f"run #{dot.run}: {look.label}, {duration(dot.value)}, {stamp(dot.at)}"
     return f'class="t-{look.tone}"><title>{escape(words)}</title>{shape_of(dot)}'
 
 
@@ -43,8 +45,11 @@ def rows_of_numbers(runs: Sequence[Timed]) -> SafeString:
 
 def rows(runs: Sequence[Timed]) -> Iterator[str]:
     before, _, after = reverse("runs:detail", args=[0]).partition("0")
+    zone = viewer_zone()
     for run in runs:
+        hover = "" if zone == UTC else f' title="{run.at:%Y-%m-%d %H:%M:%S} UTC"'
         took = f'<td class="right num" data-n="{run.seconds:.3f}">{duration(run.seconds)}</td>'
         both = f"{took}<td></td>" if run.status == "completed" else f"<td></td>{took}"
-        began = f'<td class="num" data-n="{run.at.timestamp():.0f}">{run.at:%Y-%m-%d %H:%M:%S}</td>'
+        local = run.at.astimezone(zone)
+        began = f'<td class="num" data-n="{run.at.timestamp():.0f}"{hover}>{local:%Y-%m-%d %H:%M:%S}</td>'
         yield f'<tr>{began}{both}<td><a href="{before}{run.run}{after}">#{run.run}</a></td></tr>'

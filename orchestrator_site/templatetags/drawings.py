@@ -13,6 +13,7 @@ from orchestrator_site.templatetags.look import SPRITE, duration, look_of
 from pipelines.drawing import Drawing, Node
 from runs.drawing.gantt import STARTING, WAITING, Part, Row
 from runs.drawing.scatter import Placed
+from runs.viewer_zone import stamp
 
 register = template.Library()
 WENT_WELL = ("", "completed", "condition_failed")
@@ -58,7 +59,7 @@ def dots(placed: Iterable[Placed]) -> SafeString:
 
 def dot(each: Placed, before: str, after: str) -> str:
     look, run = look_of(each.dot.status), each.dot
-    words = escape(f"#{run.run_id} {run.words}: {look.label}, {duration(run.seconds)}")
+    words = escape(f"#{run.run_id} {run.words}: {look.label}, {duration(run.seconds)}, began {stamp(run.at)}")
     mark = f'<use href="#dot-{look.tone}" x="{each.x}%" y="{each.y}"/>'
     link = f'<a href="{before}{run.run_id}{after}" tabindex="-1" class="t-{look.tone}">'
     return f"{link}<title>{words}</title>{mark}</a>"

@@ -9,6 +9,7 @@ from django import forms
 from django.http import QueryDict
 
 from pipelines.refusal import Refusal
+from runs.viewer_zone import viewer_zone
 from schedules.timetable import read_zone
 
 HOURS = [("1", "1 hour"), ("6", "6 hours"), ("24", "24 hours"), ("48", "48 hours"), ("168", "7 days")]
@@ -113,4 +114,4 @@ def window(form: TimelineForm, now: datetime) -> Window:
     length = timedelta(hours=int(form.value("hours") or DEFAULT_HOURS))
     until = form.value("until")
     end = min(until, now + FURTHEST) if until else now + min(AHEAD * length, FURTHEST)
-    return Window(end - length, end, form.value("zone") or ZoneInfo("UTC"), not until)
+    return Window(end - length, end, form.value("zone") or viewer_zone(), not until)

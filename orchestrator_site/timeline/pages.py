@@ -16,6 +16,7 @@ from orchestrator_site.timeline.lanes import Row
 from runs.drawing import timeline
 from runs.drawing.axis import Axis
 from runs.drawing.timeline import Mark
+from runs.viewer_zone import viewer_zone
 from runs.views import is_refresh
 from schedules.days.calendars import Shelf
 from schedules.reasons.drift import about
@@ -57,7 +58,8 @@ def offer(form: TimelineForm, rows: list[Row], zones: list[str]) -> None:
     owners = sorted({row.owner for row in rows if row.owner}, key=str.casefold)
     form.offer("tag", "Tag", tags[:MOST_CHOICES], "Any tag")
     form.offer("owner", "Owner", owners[:MOST_CHOICES], "Any owner")
-    form.offer("zone", "Zone of the axis", zones[:MOST_CHOICES], "UTC")
+    own = viewer_zone().key
+    form.offer("zone", "Zone of the axis", [zone for zone in zones if zone != own][:MOST_CHOICES], own)
 
 
 def drawing(rows: list[Row], asked: Window, now: datetime) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def drawing(rows: list[Row], asked: Window, now: datetime) -> dict[str, Any]:
         "elements": sum(lane.elements for lane in drawn),
         "hatches": sorted(set(shown.HATCHED.values())),
         "zone": asked.zone,
-        "zones": sorted({schedule.timezone for schedule in schedules} - {"UTC"}),
+        "zones": sorted({schedule.timezone for schedule in schedules} | {"UTC"}),
         "from": words.at(asked.begin, asked.zone)[:-3],
         "until": words.at(asked.end, asked.zone)[:-3],
     }

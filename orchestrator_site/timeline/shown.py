@@ -148,6 +148,7 @@ def ticks(axis: Axis, zone: ZoneInfo) -> list[dict[str, Any]]:
         {
             "x": tick.x,
             "label": tick.label,
+            "moment": tick.moment,
             "is_major": tick.is_major,
             "is_odd": number % 2 == 1,
             "anchor": "start" if tick.x < 3 else "end" if tick.x > 97 else "middle",

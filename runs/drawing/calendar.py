@@ -2,8 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
+from math import ceil
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from runs.zones import UTC
 
 SIZE, STEP = 13, 16  # of a square; from one to the next
 LEFT, TOP = 34, 18  # room for the names of weekdays and months
@@ -91,7 +95,8 @@ def kind_of(counts: Counts) -> str:
 class Hour(NamedTuple):
     """The bar of an hour: its parts from the bottom up, each (state, count, y, height)."""
 
-    hour: int
+    label: str
+    words: str  # the same in full, and in UTC
     x: int
     counts: Counts
     parts: Sequence[tuple[str, int, float, float]]
@@ -101,19 +106,25 @@ HOUR_STEP, HOUR_HEIGHT = 30, 72
 STACK = ("completed", "cancelled", "running", "initial", "failed")
 
 
-def hours_of(counts: Mapping[int, Counts]) -> list[Hour]:
-    """Draw the 24 hours of a day, the fullest as high as there is room."""
+def hours_of(day: date, zone: ZoneInfo, counts: Mapping[int, Counts]) -> list[Hour]:
+    """Draw the hours of a day by the zone's clocks, 23 to 25 of them, the fullest as high as there is room."""
+    begin, end = (datetime.combine(each, time(), zone).astimezone(UTC) for each in (day, day + timedelta(days=1)))
     most = max((sum(each.values()) for each in counts.values()), default=0) or 1
     hours = []
-    for hour in range(24):
+    for hour in range(ceil((end - begin) / timedelta(hours=1))):
         here, parts, y = counts.get(hour, {}), [], float(HOUR_HEIGHT)
         for state in STACK:
             if count := here.get(state, 0):
                 height = round(HOUR_HEIGHT * count / most, 2)
                 y = round(y - height, 2)
                 parts.append((state, count, y, height))
-        hours.append(Hour(hour, hour * HOUR_STEP, here, parts))
+        at = (begin + timedelta(hours=hour)).astimezone(zone)
+        hours.append(Hour(f"{at:%H}", clock(at), hour * HOUR_STEP, here, parts))
     return hours
+
+
+def clock(at: datetime) -> str:
+    return f"{at:%H:%M %Z}" + (f" ({at.astimezone(UTC):%H:%M} UTC)" if at.utcoffset() else "")
 
 
 class Month(NamedTuple):

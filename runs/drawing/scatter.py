@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from runs.drawing.axis import Axis, Tick
+from runs.zones import UTC
 
 HEIGHT = 132.0
 TOP, BOTTOM = 10.0, 112.0
@@ -59,7 +61,7 @@ class Scatter:
     floor: float = BOTTOM
 
 
-def scatter(dots: Sequence[Dot]) -> Scatter | None:
+def scatter(dots: Sequence[Dot], zone: ZoneInfo = UTC) -> Scatter | None:
     """Draw runs; None for fewer than two, of which there is nothing to see."""
     if len(dots) < 2:
         return None
@@ -76,5 +78,5 @@ def scatter(dots: Sequence[Dot]) -> Scatter | None:
 
     placed = [Placed(dot, axis.x(dot.at), y(dot.seconds)) for dot in dots]
     levels = [Level(y(seconds), label) for seconds, label in MARKS if low <= math.log10(seconds) <= high]
-    ticks = [tick for tick in axis.ticks(6) if LEFT + 3 <= tick.x <= LEFT + WIDE - 4]
+    ticks = [tick for tick in axis.ticks(6, zone) if LEFT + 3 <= tick.x <= LEFT + WIDE - 4]
     return Scatter(placed, ticks, levels)

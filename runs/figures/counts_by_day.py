@@ -4,9 +4,12 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, QuerySet
-from django.db.models.functions import ExtractHour, TruncDate
+from django.db.models.functions import TruncDate
 
+from runs.figures.cells import CellOf
 from runs.models import PipelineRun
+
+HOUR = timedelta(hours=1)
 
 
 def of_year(pipeline_id: int, year: int, zone: ZoneInfo) -> dict[date, dict[str, int]]:
@@ -20,9 +23,10 @@ def of_year(pipeline_id: int, year: int, zone: ZoneInfo) -> dict[date, dict[str,
 
 
 def of_day(pipeline_id: int, day: date, zone: ZoneInfo) -> dict[int, dict[str, int]]:
-    """Return the states of the runs of each hour of a day. One query."""
+    """Return the states of the runs of each hour of a day, counted from its midnight: up to 25 of them. One query."""
     found: dict[int, dict[str, int]] = {}
-    hours = of_one_day(pipeline_id, day, zone).annotate(hour=ExtractHour("execution_date", tzinfo=zone))
+    cell = CellOf("execution_date", datetime.combine(day, time(), zone), HOUR)
+    hours = of_one_day(pipeline_id, day, zone).annotate(hour=cell)
     for hour, status, count in hours.values_list("hour", "status").annotate(runs=Count("*")).order_by():
         found.setdefault(hour, {})[status] = count
     return found

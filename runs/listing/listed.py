@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from runs.drawing.scatter import Dot, Scatter, scatter
 from runs.listing.filters import RunFilter
 from runs.models import PipelineRun
+from runs.zones import UTC
 
 PAGE = 50
 DOTS = 300
@@ -52,10 +54,10 @@ def longest(form: RunFilter, moment: datetime) -> list[PipelineRun]:
     return [runs[pk] for pk in chosen if pk in runs]
 
 
-def dots(form: RunFilter, moment: datetime) -> Scatter | None:
+def dots(form: RunFilter, moment: datetime, zone: ZoneInfo = UTC) -> Scatter | None:
     """Draw how long the newest 300 that fit took. One query."""
     rows = form.chosen(PipelineRun.objects.select_related("pipeline").only(*FOR_DOTS).order_by(form.by_number))[:DOTS]
-    return scatter(list(dots_of(rows, moment)))
+    return scatter(list(dots_of(rows, moment)), zone)
 
 
 def dots_of(runs: Iterable[PipelineRun], moment: datetime) -> Iterable[Dot]:

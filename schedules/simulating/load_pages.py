@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from pipelines.refusal import Refusal
+from runs.viewer_zone import viewer_zone
 from runs.zones import zone_names
 from schedules.simulating import load_forecast
 from schedules.simulating.load_forecast import Answer
@@ -25,6 +26,7 @@ CHOICES = ("0.5", "0.9", "0.95")
 def index(request: HttpRequest) -> HttpResponse:
     """`?timezone=&workers=&quantile=&minutes=&from=&until=`; 422 beside a note for what makes no sense."""
     now, query = timezone.now(), request.GET.dict()
+    query["timezone"] = query.get("timezone") or viewer_zone().key
     about = {
         "query": query,
         "workers": query.get("workers", ""),
@@ -50,6 +52,8 @@ def shown(found: Answer, now: datetime) -> dict[str, Any]:
     return {
         "told": told,
         "workers": told["workers"],
+        "first": local(told["from"], zone).date(),
+        "last": local(told["until"], zone).date(),
         "is_current": found.is_current,
         "age": (now - found.at).total_seconds(),
         "days": [shaded(day, told["workers"]) for day in found.grid],

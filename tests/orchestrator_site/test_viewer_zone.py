@@ -1,7 +1,7 @@
 """Pages speak in the zone that the browser tells, the API in UTC."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,48 @@ def test_a_local_time_of_a_trigger_is_taken_that_the_viewers_clocks_skip(in_berl
     answer = in_berlin.post(f"/schedules/{schedule.pk}/pause/", paused, follow=True)
 
     assert "Until when?" not in answer.content.decode()
+
+
+def drawn(client: Client, address: str) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)<title>", text_of(client, address))
+
+
+@pytest.mark.parametrize("view", ["/pipelines/etl/", "/pipelines/etl/durations/", "/runs/"])
+def test_axes_are_in_the_viewers_zone_with_utc_on_hover(in_berlin: Client, view: str) -> None:
+    for hour in (9, 10, 11, 12):
+        at = NOON.replace(hour=hour)
+        make_run(status=RunStatus.COMPLETED, started_at=at, completed_at=at + timedelta(seconds=hour))
+
+    assert "13:00" in drawn(in_berlin, view)
+    assert "<title>2025-07-01 13:00:00 CEST (11:00:00 UTC)</title>" in text_of(in_berlin, view)
+    assert "2025-07-01 11:00:00 CEST (09:00:00 UTC)</title>" in text_of(in_berlin, view)  # of a run
+
+
+def test_the_timeline_is_in_the_viewers_zone_unless_another_is_asked_for(in_berlin: Client) -> None:
+    make_run(status=RunStatus.COMPLETED, created_at=NOON, started_at=NOON, completed_at=NOON + timedelta(hours=1))
+    address = "/timeline/?until=2025-07-01T18:00:00Z"
+
+    own, other = text_of(in_berlin, address), text_of(in_berlin, f"{address}&zone=UTC")
+
+    assert '<span class="tl-name quiet">Europe/Berlin</span>' in own
+    assert "due Tue 1 Jul 14:00:00 (12:00:00 UTC)," in own
+    assert '<span class="tl-name quiet">UTC</span>' in other
+    assert "due Tue 1 Jul 12:00:00," in other
+
+
+def test_the_table_beside_a_chart_says_its_zone(in_berlin: Client) -> None:
+    make_run(status=RunStatus.COMPLETED, started_at=NOON, completed_at=NOON)
+
+    text = text_of(in_berlin, "/pipelines/etl/durations/")
+
+    assert "Began (Europe/Berlin)" in text
+    assert 'title="2025-07-01 12:00:00 UTC">2025-07-01 14:00:00</td>' in text
+
+
+def test_the_load_is_told_by_the_viewers_clocks(in_berlin: Client) -> None:
+    text = text_of(in_berlin, "/load/?from=2025-07-01T00:00Z&until=2025-07-02T00:00Z")
+
+    assert 'name="timezone" value="Europe/Berlin"' in text
 
 
 def test_the_browser_tells_its_zone_in_the_cookie_that_is_read() -> None:

@@ -38,14 +38,14 @@ def test_a_day_with_runs_leads_to_its_hours(page: Client, etl: Pipeline) -> None
     answer = show(page)
 
     assert kinds(answer)[date(2025, 3, 1)] == "bad"
-    assert 'href="?year=2025&amp;day=2025-03-01#day"' in text_of(answer)
+    assert 'href="?year=2025&amp;day=2025-03-01&amp;zone=UTC#day"' in text_of(answer)
     assert "Sat 1 Mar 2025: 2 runs" in text_of(answer)
 
 
 def test_the_hours_of_a_day_and_its_runs_are_shown(page: Client, etl: Pipeline) -> None:
     answer = show(page, day="2025-03-01")
 
-    assert [hour.hour for hour in answer.context["hours"] if hour.counts] == [6, 7]
+    assert [hour.label for hour in answer.context["hours"] if hour.counts] == ["06", "07"]
     assert [row["run"].status for row in answer.context["runs"]] == ["completed", "failed"]
     assert "Saturday, 1 March 2025" in text_of(answer)
 
@@ -54,10 +54,23 @@ def test_a_day_without_runs_says_so(page: Client, etl: Pipeline) -> None:
     assert "No run stands for this day." in text_of(show(page, day="2025-02-01"))
 
 
-def test_days_are_those_of_the_trigger_and_planned_ones_are_outlined(page: Client, etl: Pipeline) -> None:
+def test_days_are_those_of_the_viewer_and_a_link_says_whose(page: Client, etl: Pipeline) -> None:
+    page.cookies["zone"] = "Asia/Tokyo"
+    make_run(etl, execution_date=datetime(2025, 2, 10, 15, 30, tzinfo=UTC))  # half past midnight there
+
+    text = text_of(show(page))
+
+    assert 'href="?year=2025&amp;day=2025-02-11&amp;zone=Asia%2FTokyo#day"' in text
+    assert "days by the clocks of Asia/Tokyo," in text
+    assert show(page, zone="UTC", day="2025-02-10").context["runs"]
+    assert "days by the clocks of UTC (or" in text_of(show(page, zone="UTC"))
+
+
+def test_the_days_of_the_trigger_can_be_looked_at_and_planned_ones_are_outlined(page: Client, etl: Pipeline) -> None:
     make_schedule(etl, schedule_interval="0 6 * * 1", timezone="Asia/Tokyo", next_due_at=NOW)
 
-    answer = show(page)
+    assert 'zone=Asia%2FTokyo">Asia/Tokyo</a>' in text_of(show(page))
+    answer = show(page, zone="Asia/Tokyo")
 
     assert answer.context["zone"] == "Asia/Tokyo"
     assert [day for day, kind in kinds(answer).items() if kind == "planned"][:2] == [
@@ -84,6 +97,7 @@ def test_the_next_year_can_be_looked_at(page: Client, etl: Pipeline) -> None:
         ({"year": "x"}, "There is nothing for the year x"),
         ({"day": "yesterday"}, "yesterday is not a day; write it as"),
         ({"day": "2025-02-30"}, "2025-02-30 is not a day"),
+        ({"zone": "Mars/Base"}, "Mars/Base is no zone"),
     ],
 )
 def test_what_cannot_be_shown_is_told(page: Client, etl: Pipeline, query: dict[str, str], words: str) -> None:

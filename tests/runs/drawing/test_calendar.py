@@ -1,10 +1,12 @@
 """A year as a calendar."""
 
 from datetime import date
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from runs.drawing.calendar import HOUR_HEIGHT, LEAST, LEFT, SIZE, STEP, TOP, Day, hours_of, lay_out, months_of
+from runs.zones import UTC
 
 TODAY = date(2026, 3, 2)
 
@@ -77,12 +79,33 @@ def test_more_runs_have_more_color(runs: int, level: int) -> None:
 
 
 def test_the_fullest_hour_is_as_high_as_there_is_room_and_failures_are_on_top() -> None:
-    hours = hours_of({6: {"failed": 1, "completed": 3}, 7: {"completed": 2}})
+    hours = hours_of(TODAY, UTC, {6: {"failed": 1, "completed": 3}, 7: {"completed": 2}})
 
     assert len(hours) == 24
     assert hours[6].parts == [("completed", 3, 18.0, 54.0), ("failed", 1, 0.0, 18.0)]
     assert hours[7].parts == [("completed", 2, HOUR_HEIGHT / 2, HOUR_HEIGHT / 2)]
     assert hours[8].parts == []
+
+
+@pytest.mark.parametrize(
+    ("day", "hours", "labels"),
+    [
+        (date(2026, 3, 29), 23, ["01", "03", "04"]),
+        (date(2026, 10, 25), 25, ["01", "02", "02"]),
+        (date(2026, 6, 1), 24, ["01", "02", "03"]),
+    ],
+)
+def test_a_day_has_as_many_hours_as_its_clocks_show(day: date, hours: int, labels: list[str]) -> None:
+    found = hours_of(day, ZoneInfo("Europe/Berlin"), {})
+
+    assert len(found) == hours
+    assert [hour.label for hour in found[1:4]] == labels
+
+
+def test_an_hour_says_which_it_is_also_in_utc() -> None:
+    found = hours_of(date(2026, 10, 25), ZoneInfo("Europe/Berlin"), {})
+
+    assert [hour.words for hour in found[2:4]] == ["02:00 CEST (00:00 UTC)", "02:00 CET (01:00 UTC)"]
 
 
 def test_months_sum_up_their_days() -> None:

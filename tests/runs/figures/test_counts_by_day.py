@@ -43,11 +43,11 @@ def test_runs_of_other_pipelines_do_not_count() -> None:
     assert of_year(pipeline, 2026, ZULU) == {date(2026, 3, 1): {"completed": 1}}
 
 
-def test_hours_are_those_of_the_zone_also_when_its_clock_is_put_forward() -> None:
+def test_hours_are_counted_from_the_midnight_of_the_zone() -> None:
     pipeline = run_at(2026, 3, 29, 0, 30)
     run_at(2026, 3, 29, 1, 30)
 
-    assert of_day(pipeline, date(2026, 3, 29), BERLIN) == {1: {"completed": 1}, 3: {"completed": 1}}
+    assert of_day(pipeline, date(2026, 3, 29), BERLIN) == {1: {"completed": 1}, 2: {"completed": 1}}
 
 
 def test_the_first_year_is_that_of_the_earliest_run() -> None:
@@ -56,3 +56,10 @@ def test_the_first_year_is_that_of_the_earliest_run() -> None:
 
     assert (first_year(pipeline, ZULU), first_year(pipeline, BERLIN)) == (2023, 2024)
     assert first_year(make_pipeline("other").pk, ZULU) is None
+
+
+def test_an_hour_that_comes_twice_is_two() -> None:
+    pipeline = run_at(2026, 10, 25, 0, 30)  # 02:30 in summer
+    run_at(2026, 10, 25, 1, 30, status=RunStatus.FAILED)  # 02:30 in winter
+
+    assert of_day(pipeline, date(2026, 10, 25), BERLIN) == {2: {"completed": 1}, 3: {"failed": 1}}

@@ -63,7 +63,7 @@ def test_each_run_is_a_mark_that_says_how_it_ended_and_leads_to_it(page: Client)
 
     text = text_of(page.get("/runs/"))
 
-    assert f"<title>#{failed.pk} etl: failed, 7.00 s</title>" in text
+    assert f"<title>#{failed.pk} etl: failed, 7.00 s, began 2025-03-02 12:00:00 UTC</title>" in text
     assert f'<a href="/runs/{failed.pk}/" tabindex="-1" class="t-bad">' in text
 
 
