@@ -4,6 +4,7 @@ The guards (both measured: without them a killed idle worker froze the cluster, 
 a queue between its processes without a lock to die with, and a death signal from the parent for every child.
 """
 
+import contextlib
 import ctypes
 import logging
 import multiprocessing
@@ -24,6 +25,7 @@ from runs.working import stopping
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
+STOP = "STOP"  # django-q2's word to a worker
 
 
 class SocketQueue:
@@ -32,17 +34,27 @@ class SocketQueue:
     The sentinel makes its queues right after it has reset its signals, and forks everything else afterwards: the
     place to make the cluster deaf to a SIGTERM for the whole process group (systemd's, a container's). The process
     that started it decides when it stops, and its death ends it.
+
+    A queue with a `maxsize` is that of the hints: one for which there is no room is dropped (its row is named again).
+    The process that puts them has more to do, most of all while every worker is busy: to send messages, to see who is
+    alive.
     """
 
     def __init__(self, maxsize: int = 0, **_: Any) -> None:
         if multiprocessing.parent_process() is not None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.reader, self.writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.drops = bool(maxsize)
         if maxsize:
             self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, max(4608, 1500 * maxsize))
 
     def put(self, item: Any, *_: Any, **__: Any) -> None:
-        self.writer.sendall(pickle.dumps(item, -1))
+        data = pickle.dumps(item, -1)
+        if not self.drops or item == STOP:
+            self.writer.sendall(data)
+            return
+        with contextlib.suppress(BlockingIOError):
+            self.writer.send(data, socket.MSG_DONTWAIT)
 
     def get(self, *_: Any, **__: Any) -> Any:
         # Only our own processes hold the other end, and only ids travel.

@@ -187,6 +187,25 @@ def test_a_queue_knows_whether_it_is_empty() -> None:
     close(queue)
 
 
+@pytest.mark.timeout(20)
+def test_hints_that_nobody_takes_hold_up_nobody_and_a_stop_is_never_dropped() -> None:
+    """All workers are busy for hours: who puts the hints sends messages and sees who is alive meanwhile."""
+    queue = SocketQueue(maxsize=4)
+    for number in range(500):
+        queue.put({"args": (number, 1)})
+
+    stopper = threading.Thread(target=queue.put, args=("STOP",))
+    stopper.start()
+    taken = []
+    while (item := queue.get()) != "STOP":
+        taken.append(item["args"][0])
+    stopper.join()
+
+    assert taken == list(range(len(taken)))
+    assert 4 <= len(taken) < 500
+    close(queue)
+
+
 def close(queue: SocketQueue) -> None:
     queue.reader.close()
     queue.writer.close()
