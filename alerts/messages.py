@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from alerts.models import AlertRule, Change, Channel, Delivery, Incident, Severity, Step
 from alerts.quiet_hours import end_of_quiet
 from runs import events
+from schedules.reasons.drift import about
 
 TOLD = (Step.OPENED, Step.ESCALATED, Step.RENOTIFIED, Step.ACKNOWLEDGED, Step.CLOSED)
 TITLE, BODY = 300, 20_000  # characters
@@ -85,7 +86,7 @@ def delivery_of(change: Change, channel: Channel, rule: AlertRule, moment: datet
 
 def title_of(change: Change) -> str:
     incident = change.incident
-    lasted = in_words(change.at - incident.opened_at)
+    lasted = about(max(change.at - incident.opened_at, timedelta(0)))
     match change.step:
         case Step.ESCALATED:
             return f"Now {incident.severity}: {incident.title}"
@@ -137,20 +138,6 @@ def url_of(incident: Incident) -> str:
 
 def url_of_run(run_id: int) -> str:
     return f"{settings.PUBLIC_URL}/runs/{run_id}/"
-
-
-def in_words(length: timedelta) -> str:
-    """Write how long something lasted, as people say it: 40 s, 5 min, 2 h 05 min, 3 d 4 h."""
-    seconds = max(0, round(length.total_seconds()))
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes = seconds // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    hours = minutes // 60
-    if hours < 48:
-        return f"{hours} h {minutes % 60:02} min"
-    return f"{hours // 24} d {hours % 24} h"
 
 
 # --- for programs ---------------------------------------------------------------------------------------------------
