@@ -20,7 +20,7 @@ from django.db.models import F, Q, QuerySet
 from alerts import addresses, notification_config
 from alerts.models import Channel, ChannelKind, Delivery, Severity
 from alerts.models.telling import TEST
-from alerts.sending import apprise_urls, webhooks
+from alerts.sending import apprise_urls, patience, webhooks
 from alerts.sending.outcomes import Outcome
 from pipelines.refusal import Refusal
 from runs import bell, clock
@@ -30,7 +30,8 @@ from runs.models import Worker, WorkerKind
 logger = logging.getLogger(__name__)
 LOOK_EVERY = 0.5  # seconds
 HANDS = 8  # messages on their way at a time, each to another channel
-LEASE = timedelta(minutes=2)  # longer than any try takes
+PATIENCE = 60.0  # seconds that a try may take in all, also with a server that sends a byte now and then
+LEASE = timedelta(minutes=2)  # longer than any try takes: while it holds, nobody sends the message a second time
 PAUSES = [timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 1800, 3600, 7200, 14_400)]  # the last again
 JITTER = 0.2
 GIVE_UP_AFTER, LEAST_TRIES = timedelta(days=3), 3
@@ -160,8 +161,16 @@ def claim(delivery: Delivery, moment: datetime) -> bool:
     return True
 
 
-def attempt(delivery: Delivery, moment: datetime) -> Outcome:
+def attempt(delivery: Delivery, moment: datetime, seconds: float = PATIENCE) -> Outcome:
     """Send a claimed message; return how that went, which the caller settles."""
+    with patience.at_most(seconds) as time_limit:
+        outcome = tried(delivery, moment)
+    if time_limit.is_over and not outcome.is_sent:
+        return Outcome(error=f"It was not done within {seconds:g} s: the server is too slow.")
+    return outcome
+
+
+def tried(delivery: Delivery, moment: datetime) -> Outcome:
     try:
         return hand_over(delivery, moment)
     except Refusal as refusal:

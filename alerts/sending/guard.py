@@ -94,7 +94,11 @@ def install() -> None:
 
 
 def look(event: str, args: tuple[Any, ...]) -> None:
-    if event != "socket.connect" or getattr(watched, "refused", None) is None:
+    if event != "socket.connect":
+        return
+    if (patience := getattr(watched, "patience", None)) is not None:  # alerts/sending/patience.py
+        patience.watch(args[0])
+    if getattr(watched, "refused", None) is None:
         return
     address = args[1]
     if not isinstance(address, tuple):  # a unix socket: nothing that a service is reached by

@@ -4,6 +4,7 @@ import json
 import smtplib
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -128,8 +129,11 @@ def mail(config: Mapping[str, Any], message: Message) -> Outcome:
     host = str(needed("email_config", config, "smtp_host"))
     try:
         letter = letter_of(config, message)
-        with mail_server(host, config) as server:
+        server = mail_server(host, config)
+        try:
             server.send_message(letter)
+        finally:
+            leave(server)
     except smtplib.SMTPRecipientsRefused as error:
         answers = [answer for answer, _ in error.recipients.values()]
         return Outcome(error=f"{host} takes mail for none of to_emails.", is_final=all(code >= 550 for code in answers))
@@ -174,6 +178,13 @@ def mail_server(host: str, config: Mapping[str, Any]) -> smtplib.SMTP:
         server.close()
         raise
     return server
+
+
+def leave(server: smtplib.SMTP) -> None:
+    """Say goodbye. What was taken is taken, whatever the server answers to that: it is not to go twice."""
+    with suppress(OSError, smtplib.SMTPException):
+        server.quit()
+    server.close()
 
 
 def port_of(config: Mapping[str, Any]) -> int:

@@ -1,6 +1,8 @@
 """Real servers on this machine that take messages, and what they were told to answer."""
 
+import contextlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,3 +116,64 @@ def mailbox() -> Iterator[Mailbox]:
         yield box
     finally:
         controller.stop()
+
+
+@dataclass
+class Drip:
+    """A server that sends a byte now and then for ever; `taken` are the letters that it took before."""
+
+    port: int
+    taken: list[bytes] = field(default_factory=list)
+    has_begun: threading.Event = field(default_factory=threading.Event)  # to drip
+    is_left: threading.Event = field(default_factory=threading.Event)  # who was connected has gone
+
+
+@contextmanager
+def dripping(at: str = "") -> Iterator[Drip]:
+    """A mail server that is as others until it hears `at` ("" before it says hello), and drips from then on."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    drip, end = Drip(listener.getsockname()[1]), threading.Event()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                line, _ = listener.accept()
+                with line, contextlib.suppress(OSError):
+                    talk(line, at, drip)
+                    drip.has_begun.set()
+                    while not end.wait(0.02):
+                        line.sendall(b"2")
+                drip.is_left.set()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield drip
+    finally:
+        end.set()
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+def talk(line: socket.socket, at: str, drip: Drip) -> None:
+    """Speak as a mail server does, until `at` is heard."""
+    if not at:
+        return
+    line.sendall(b"220 hello\r\n")
+    heard = b""
+    while not heard.upper().startswith(at.encode()):
+        heard = line.recv(65_536)
+        if not heard:
+            raise ConnectionError
+        if heard.upper().startswith(b"DATA"):
+            line.sendall(b"354 go on\r\n")
+            letter = b""
+            while not letter.endswith(b"\r\n.\r\n"):
+                letter += line.recv(65_536)
+            drip.taken.append(letter)
+            if at == "DATA":
+                return
+        if not heard.upper().startswith(at.encode()):
+            line.sendall(b"250 fine\r\n")
