@@ -94,6 +94,8 @@ class IncidentFilter(ListFilter):
             found = found.filter(severity=severity)
         if pipeline := asked.get("pipeline"):
             found = found.filter(pipeline__uuid=pipeline)
+        elif not (asked.get("q") or "").strip():  # what one stands for is listed on its page
+            found = found.ungathered()
         if rule := asked.get("rule"):
             found = found.filter(rule_id=rule)
         match asked.get("assignee"):

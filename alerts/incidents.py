@@ -1,6 +1,7 @@
 """Incidents: opened by the first breach of a fingerprint, changed by people and by time, closed on recovery.
 
-Each function is one transaction and writes one `Change`, the incident's history, from which messages are made.
+Each function is one transaction and writes one `Change`, the incident's history, from which messages are made. What
+people do to an incident that stands for many (alerts/gathering.py) is done to those as well.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from alerts import messages
 from alerts.models import AlertRule, Breach, Change, Incident, Severity, Step
@@ -62,10 +63,13 @@ def record(
     return record_all(rule, fingerprint, [found], moment)
 
 
-def record_all(rule: AlertRule, fingerprint: str, found: Sequence[Found], moment: datetime) -> Incident | None:
+def record_all(
+    rule: AlertRule, fingerprint: str, found: Sequence[Found], moment: datetime, into: Incident | None = None
+) -> Incident | None:
     """Write down what broke a rule with the same trouble; None if all of it was.
 
-    The open incident of the fingerprint is told of it, or one is opened. Safe for any number of callers at once.
+    The open incident of the fingerprint is told of it, or one is opened: as a member of `into`, if that is given. Safe
+    for any number of callers at once.
     """
     by_key = {each.key[:200]: each for each in found}
     known = set(Breach.objects.filter(rule=rule, key__in=list(by_key)).values_list("key", flat=True))
@@ -74,18 +78,20 @@ def record_all(rule: AlertRule, fingerprint: str, found: Sequence[Found], moment
         return None
     try:
         with transaction.atomic():
-            return write_down(rule, fingerprint[:200], new, moment)
+            return write_down(rule, fingerprint[:200], new, moment, into)
     except IntegrityError:  # another has written one of them meanwhile
         if len(new) == 1:
             return None
-    alone = [record_all(rule, fingerprint, [each], moment) for each in new]
+    alone = [record_all(rule, fingerprint, [each], moment, into) for each in new]
     return next((incident for incident in reversed(alone) if incident), None)
 
 
-def write_down(rule: AlertRule, fingerprint: str, new: Sequence[Found], moment: datetime) -> Incident:
+def write_down(
+    rule: AlertRule, fingerprint: str, new: Sequence[Found], moment: datetime, into: Incident | None
+) -> Incident:
     """Write the breaches, and tell their incident, its row held; IntegrityError if one was written by another."""
     latest, severity = new[-1], max((each.severity or rule.severity for each in new), key=LOUDNESS.index)
-    incident, is_new = opened(fingerprint, first_fields(rule, new[0], severity))
+    incident, is_new = opened(fingerprint, {**first_fields(rule, new[0], severity), **member_fields(into)})
     is_heard = any(not each.muted_by for each in new)
     is_first_heard = not is_new and is_heard and not incident.breaches.filter(muted_by="").exists()
     Breach.objects.bulk_create([breach_of(rule, incident, each, moment) for each in new])
@@ -124,6 +130,14 @@ def first_fields(rule: AlertRule, found: Found, severity: str) -> dict[str, Any]
     }
 
 
+def member_fields(into: Incident | None) -> dict[str, Any]:
+    """Return what one that is opened has from the one that stands for it: who looks after that looks after it."""
+    if into is None:
+        return {}
+    names = ("acknowledged_at", "acknowledged_by", "assignee_id", "snoozed_until")
+    return {"gathered_in": into, **{name: getattr(into, name) for name in names}}
+
+
 def breach_of(rule: AlertRule, incident: Incident, found: Found, moment: datetime) -> Breach:
     return Breach(
         rule=rule,
@@ -155,7 +169,25 @@ def recover(fingerprint: str, moment: datetime, reason: str) -> Incident | None:
     """Close the open incident of a fingerprint, because what was wrong is well again; None if there is none."""
     with transaction.atomic():
         incident = Incident.objects.select_for_update().filter(fingerprint=fingerprint[:200], closed_at=None).first()
-        return shut(incident, moment, "", reason) if incident else None
+        if incident is not None:
+            shut(incident, moment, "", reason)
+    if incident is not None and incident.gathered_in_id is not None:
+        close_if_over(incident.gathered_in_id, moment)
+    return incident
+
+
+def close_if_over(incident_id: int, moment: datetime) -> bool:
+    """Close an incident that stands for many when none of them is open any more; tell whether it did.
+
+    In a transaction of its own: it is held before its members, by everybody who holds both.
+    """
+    with transaction.atomic():
+        gathered = Incident.objects.select_for_update().filter(pk=incident_id, closed_at=None, members_count__gt=0)
+        incident = gathered.first()
+        if incident is None or incident.members.filter(closed_at=None).exists():
+            return False
+        shut(incident, moment, "", f"All {incident.members_count:,} are over")
+    return True
 
 
 def remind(incident: Incident, moment: datetime) -> bool:
@@ -177,7 +209,7 @@ def end_snooze(incident: Incident, moment: datetime) -> bool:
             return False
         update(now, snoozed_until=None)
         write(now, Step.WOKEN, moment)
-        if now.acknowledged_at is None:
+        if now.acknowledged_at is None and now.gathered_in_id is None:
             write(now, Step.RENOTIFIED, moment, message=now.detail)
     return True
 
@@ -186,8 +218,8 @@ def write(incident: Incident, step: Step, moment: datetime, *, by: str = "", mes
     """Write one line of an incident's history, and the messages about it."""
     change = Change.objects.create(incident=incident, step=step, by=by, message=message, at=moment)
     if messages.write_for(change, moment):
-        Incident.objects.filter(pk=incident.pk).update(told_at=moment)
-        incident.told_at = moment
+        Incident.objects.filter(pk=incident.pk).update(told_at=moment, members_told=F("members_count"))
+        incident.told_at, incident.members_told = moment, incident.members_count
     transaction.on_commit(lambda: bell.ring("live", f"incident {incident.pk}"))
     return change
 
@@ -202,6 +234,8 @@ def acknowledge(incident: Incident, moment: datetime, by: str) -> Incident:
         if incident.acknowledged_at is None:
             update(incident, acknowledged_at=moment, acknowledged_by=by)
             write(incident, Step.ACKNOWLEDGED, moment, by=by)
+            rest = incident.members.filter(acknowledged_at=None)
+            spread(incident, rest, Step.ACKNOWLEDGED, moment, by, acknowledged_at=moment, acknowledged_by=by)
     return incident
 
 
@@ -211,6 +245,7 @@ def assign(incident: Incident, moment: datetime, by: str, user: AbstractBaseUser
         incident = held(incident)
         update(incident, assignee=user)
         write(incident, Step.ASSIGNED, moment, by=by, message=f"to {user.get_username()}" if user else "to nobody")
+        spread(incident, incident.members.all(), Step.ASSIGNED, moment, by, assignee=user)
     return incident
 
 
@@ -227,6 +262,7 @@ def snooze(incident: Incident, moment: datetime, by: str, until: datetime) -> In
         incident = held(incident)
         update(incident, snoozed_until=until)
         write(incident, Step.SNOOZED, moment, by=by, message=f"until {until:%Y-%m-%d %H:%M} UTC")
+        spread(incident, incident.members.all(), Step.SNOOZED, moment, by, snoozed_until=until)
     return incident
 
 
@@ -237,6 +273,7 @@ def wake(incident: Incident, moment: datetime, by: str = "") -> Incident:
         if incident.snoozed_until is not None:
             update(incident, snoozed_until=None)
             write(incident, Step.WOKEN, moment, by=by)
+            spread(incident, incident.members.all(), Step.WOKEN, moment, by, snoozed_until=None)
     return incident
 
 
@@ -255,11 +292,17 @@ def note(incident: Incident, moment: datetime, by: str, text: str) -> Incident:
 def close(incident: Incident, moment: datetime, by: str, reason: str) -> Incident:
     """Close it by hand. The next breach of the same trouble opens a new one."""
     with transaction.atomic():
-        return shut(held(incident), moment, by, clean(reason).strip() or f"closed by {by}")
+        incident = shut(held(incident), moment, by, clean(reason).strip() or f"closed by {by}")
+    if incident.gathered_in_id is not None:
+        close_if_over(incident.gathered_in_id, moment)
+    return incident
 
 
 def retry_all(incident: Incident, moment: datetime, by: str) -> int:
-    """Run the failed runs of its breaches again that are still failed, the oldest 200; return how many began."""
+    """Run the failed runs of its breaches again that are still failed, the oldest 200; return how many began.
+
+    Of one that stands for many: those of all of them that are open.
+    """
     held(incident)
     order = verbs.Order(verb="retry")
     ids = list(failed_runs(incident).values_list("pk", flat=True)[: RETRIED_AT_ONCE + 1])
@@ -275,8 +318,17 @@ def retry_all(incident: Incident, moment: datetime, by: str) -> int:
 
 def failed_runs(incident: Incident) -> QuerySet[PipelineRun]:
     """Return the runs of its breaches that are failed now, the oldest first."""
-    runs = incident.breaches.filter(run_id__isnull=False).order_by().values("run_id")
+    of_it = breaches_of(incident, is_open=True)
+    runs = of_it.filter(run_id__isnull=False).order_by().values("run_id")
     return PipelineRun.objects.filter(pk__in=runs, status=RunStatus.FAILED).order_by("pk")
+
+
+def breaches_of(incident: Incident, *, is_open: bool = False) -> QuerySet[Breach]:
+    """Return its breaches; of one that stands for many, those of its members (that are open)."""
+    if not incident.members_count:
+        return incident.breaches.all()
+    members = incident.members.filter(closed_at=None) if is_open else incident.members.all()
+    return Breach.objects.filter(incident__in=members.values("pk"))
 
 
 # --- below ----------------------------------------------------------------------------------------------------------
@@ -305,7 +357,21 @@ def shut(incident: Incident, moment: datetime, by: str, reason: str) -> Incident
     update(incident, closed_at=moment, closed_by=by, close_reason=reason[:500], snoozed_until=None)
     lasted = about(max(moment - incident.opened_at, timedelta(0)))
     write(incident, Step.CLOSED, moment, by=by, message=f"{reason}; it lasted {lasted}")
+    fields = {"closed_at": moment, "closed_by": by, "close_reason": reason[:500], "snoozed_until": None}
+    spread(incident, incident.members.all(), Step.CLOSED, moment, by, **fields)
     return incident
+
+
+def spread(
+    incident: Incident, members: QuerySet[Incident], step: Step, moment: datetime, by: str, **fields: Any
+) -> None:
+    """Do to the open members of an incident that stands for many what was done to it; of members nothing is told."""
+    if not incident.members_count:
+        return
+    ids = list(members.filter(closed_at=None).select_for_update().order_by("pk").values_list("pk", flat=True))
+    Incident.objects.filter(pk__in=ids).update(**fields)
+    message = f"with incident {incident.pk}"
+    Change.objects.bulk_create(Change(incident_id=pk, step=step, by=by, at=moment, message=message) for pk in ids)
 
 
 def clean(text: str) -> str:

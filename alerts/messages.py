@@ -8,13 +8,15 @@ from typing import Any
 from django.conf import settings
 from django.db.models import QuerySet
 
-from alerts.models import AlertRule, Change, Channel, Delivery, Incident, Severity, Step
+from alerts.models import AlertRule, Breach, Change, Channel, Delivery, Incident, Severity, Step
 from alerts.quiet_hours import end_of_quiet
 from runs import events
 from schedules.reasons.drift import about
 
-TOLD = (Step.OPENED, Step.ESCALATED, Step.RENOTIFIED, Step.ACKNOWLEDGED, Step.CLOSED)
+TOLD = (Step.OPENED, Step.ESCALATED, Step.GREW, Step.RENOTIFIED, Step.ACKNOWLEDGED, Step.CLOSED)
 TITLE, BODY = 300, 20_000  # characters
+MEMBERS = 20  # that are named in a message
+GATHERING = timedelta(seconds=10)  # in which who else belongs to a trouble of many comes to be known
 
 
 def write_for(change: Change, moment: datetime) -> int:
@@ -24,7 +26,7 @@ def write_for(change: Change, moment: datetime) -> int:
     """
     incident = change.incident
     rule = incident.rule
-    if rule is None or not is_told(change, rule, moment):
+    if rule is None or incident.gathered_in_id is not None or not is_told(change, rule, moment):
         return 0
     told = [delivery_of(change, channel, rule, moment) for channel in channels_for(change, rule)]
     if told:
@@ -35,7 +37,10 @@ def write_for(change: Change, moment: datetime) -> int:
 
 
 def is_told(change: Change, rule: AlertRule, moment: datetime) -> bool:
-    """Tell whether people want to hear of it: not while snoozed, not what a maintenance window mutes."""
+    """Tell whether people want to hear of it: not while snoozed, not what a maintenance window mutes.
+
+    One that stands for many is told if any of them would be.
+    """
     incident = change.incident
     if incident.snoozed_until is not None and incident.snoozed_until > moment:
         return False
@@ -47,6 +52,8 @@ def is_told(change: Change, rule: AlertRule, moment: datetime) -> bool:
         return True  # written only where no window mutes it any more
     if change.step not in TOLD:
         return False
+    if incident.members_count:
+        return Breach.objects.filter(incident__gathered_in=incident, muted_by="").exists()
     latest = incident.breaches.order_by("-id").first()
     return latest is None or not latest.muted_by
 
@@ -65,6 +72,9 @@ def delivery_of(change: Change, channel: Channel, rule: AlertRule, moment: datet
     quiet = None
     if change.incident.severity != Severity.CRITICAL:
         quiet = end_of_quiet(moment, rule.quiet_from, rule.quiet_until, rule.timezone)
+    # Never before what was told of it last: a recovery is of when the run ended, and may be found with the trouble.
+    earliest = max(moment, change.incident.told_at or moment)
+    is_counting = change.incident.members_count > 0 and change.step == Step.OPENED
     return Delivery(
         uuid=uuid.uuid4(),
         change=change,
@@ -72,13 +82,15 @@ def delivery_of(change: Change, channel: Channel, rule: AlertRule, moment: datet
         run_id=change.incident.run_id,
         dedupe_key=f"change {change.pk} channel {channel.pk}",
         event_type=f"incident.{change.step}",
-        title=title_of(change)[:TITLE],
-        body=body_of(change)[:BODY],
-        data=data_of(change, rule),
         created_at=moment,
-        # Never before what was told of it last: a recovery is of when the run ended, and may be found with the trouble.
-        next_try_at=quiet or max(moment, change.incident.told_at or moment),
+        next_try_at=quiet or (earliest + GATHERING if is_counting else earliest),
+        **says(change, rule),
     )
+
+
+def says(change: Change, rule: AlertRule) -> dict[str, Any]:
+    """Return the fields of a delivery that say what is told."""
+    return {"title": title_of(change)[:TITLE], "body": body_of(change)[:BODY], "data": data_of(change, rule)}
 
 
 # --- words ----------------------------------------------------------------------------------------------------------
@@ -90,6 +102,8 @@ def title_of(change: Change) -> str:
     match change.step:
         case Step.ESCALATED:
             return f"Now {incident.severity}: {incident.title}"
+        case Step.GREW:
+            return f"Now {incident.title}"
         case Step.RENOTIFIED:
             return f"Still open after {lasted}: {incident.title}"
         case Step.ACKNOWLEDGED:
@@ -108,6 +122,7 @@ def body_of(change: Change) -> str:
     lines = [
         *texts(incident, change.message, incident.detail if change.step != Step.CLOSED else ""),
         f"Since {incident.opened_at:%Y-%m-%d %H:%M:%S} UTC{seen(incident)}.",
+        *members(change),
         *whereabouts(incident),
     ]
     return "\n".join(lines)
@@ -118,7 +133,21 @@ def texts(incident: Incident, *given: str) -> list[str]:
     return list(dict.fromkeys(text for each in given if (text := each.strip()) and text != incident.title))
 
 
+def members(change: Change) -> Iterable[str]:
+    """Name those that it stands for; when it is over there is nothing to do about them."""
+    incident = change.incident
+    if not incident.members_count or change.step == Step.CLOSED:
+        return
+    found = incident.members.filter(closed_at=None).order_by("id")
+    for member in found[:MEMBERS]:
+        yield f"- {member.title}: {url_of(member)}"
+    if (more := found.count() - MEMBERS) > 0:
+        yield f"- and {more:,} more"
+
+
 def seen(incident: Incident) -> str:
+    if incident.members_count:
+        return ""
     return f", seen {incident.breaches_count:,} times" if incident.breaches_count > 1 else ""
 
 
@@ -155,6 +184,7 @@ def data_of(change: Change, rule: AlertRule) -> dict[str, Any]:
             "detail": incident.detail,
             "fingerprint": incident.fingerprint,
             "breaches": incident.breaches_count,
+            "members": incident.members_count,
             "opened_at": incident.opened_at.isoformat(),
             "closed_at": incident.closed_at.isoformat() if incident.closed_at else None,
             "runbook_url": incident.runbook_url,

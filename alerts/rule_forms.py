@@ -19,7 +19,8 @@ from schedules.pages.form_fields import choice, flag, number, span
 
 MOST_CHOICES = 500
 SPANS = {"finish_within", "fresh_for", "wait_for"}
-SAME = ("name", "kind", "severity", "tells_recovery", "quiet_from", "quiet_until", "is_active", "runbook_url")
+TOLD = ("tells_recovery", "gathers", "quiet_from", "quiet_until")
+SAME = ("name", "kind", "severity", "is_active", "runbook_url", *TOLD)
 # Of each kind: its settings, and the fields of the form that hold them.
 FIELDS_OF_KIND: Mapping[str, Mapping[str, str]] = {
     Kind.CONSECUTIVE_FAILURES: {"count": "count"},
@@ -99,6 +100,7 @@ class RuleForm(CheckedForm):
         required=False, label="Tell", queryset=Channel.objects.order_by("name"), widget=forms.CheckboxSelectMultiple
     )
     tells_recovery = flag("Tell as well when it is well again")
+    gathers = flag("Tell many at once, as after an outage, in one message")
     renotify_every = span("Remind every", "never", "While it is open and nobody has acknowledged it.")
     quiet_from, quiet_until = hours("Quiet from"), hours("Quiet until")
     timezone = typed("Time zone of the quiet hours", 64, list="zones")

@@ -8,7 +8,7 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from alerts import channel_changes, rule_changes, standing
+from alerts import channel_changes, incidents, rule_changes, standing
 from alerts.models import AlertRule, Channel, ChannelKind, Incident, Severity, Step
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
@@ -23,7 +23,11 @@ MOST_TOLD = 200  # changes and breaches of one incident
 
 
 class IncidentSerializer(StrictSerializer):
-    """An incident. `state` is open, acknowledged, snoozed or closed; `run_id` is the latest run that shows it."""
+    """An incident. `state` is open, acknowledged, snoozed or closed; `run_id` is the latest run that shows it.
+
+    One with a `members_count` stands for so many that opened at once, and is told instead of them; theirs is its
+    number in `gathered_in_id`.
+    """
 
     id = serializers.IntegerField(read_only=True)
     state = serializers.SerializerMethodField()
@@ -48,6 +52,8 @@ class IncidentSerializer(StrictSerializer):
     closed_by = serializers.CharField(read_only=True)
     close_reason = serializers.CharField(read_only=True)
     told_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    gathered_in_id = serializers.IntegerField(read_only=True, allow_null=True)
+    members_count = serializers.IntegerField(read_only=True)
 
     def get_state(self, incident: Incident) -> str:
         return standing.state_of(incident, timezone.now())
@@ -77,7 +83,7 @@ class BreachSerializer(StrictSerializer):
 
 
 class IncidentDetailSerializer(IncidentSerializer):
-    """With its history and its latest breaches, the newest first."""
+    """With its history and its latest breaches, or those of its members, the newest first."""
 
     changes = serializers.SerializerMethodField()
     breaches = serializers.SerializerMethodField()
@@ -88,7 +94,7 @@ class IncidentDetailSerializer(IncidentSerializer):
 
     @extend_schema_field(BreachSerializer(many=True))
     def get_breaches(self, incident: Incident) -> Any:
-        return BreachSerializer(incident.breaches.order_by("-id")[:MOST_TOLD], many=True).data
+        return BreachSerializer(incidents.breaches_of(incident).order_by("-id")[:MOST_TOLD], many=True).data
 
 
 class AssignSerializer(StrictSerializer):
@@ -164,7 +170,8 @@ class AlertRuleSerializer(StrictSerializer):
 
     `settings` by kind: consecutive_failures {count}, deadline {seconds, since: due or start}, freshness {seconds},
     slower {factor, samples}, queue_time {seconds}, occurrence_missed {decisions}, log_pattern {pattern},
-    row_count {low, high}; the other kinds have none. Quiet hours are times of day in `timezone`.
+    row_count {low, high}; the other kinds have none. Quiet hours are times of day in `timezone`. With `gathers` many
+    incidents at once are told as one.
     """
 
     id = serializers.IntegerField(read_only=True)
@@ -179,6 +186,7 @@ class AlertRuleSerializer(StrictSerializer):
     block_uuid = Text(required=False, allow_blank=True, max_length=rule_changes.LONGEST_BLOCK)
     channels = ChannelIds(required=False, max_length=MOST_CHANNELS)
     tells_recovery = Flag(required=False)
+    gathers = Flag(required=False)
     renotify_every = Seconds(required=False, allow_null=True)
     quiet_from = serializers.TimeField(required=False, allow_null=True, format="%H:%M")
     quiet_until = serializers.TimeField(required=False, allow_null=True, format="%H:%M")

@@ -31,13 +31,17 @@ def in_state(incidents: IncidentQuerySet, state: str, moment: datetime) -> Incid
 
 
 def counts(moment: datetime) -> dict[str, int]:
-    """Return how many are in each state that is not closed, in one query."""
+    """Return how many are in each state that is not closed, in one query; many that are told as one count as one."""
     asleep = Q(snoozed_until__gt=moment)
     awake = Q(snoozed_until=None) | Q(snoozed_until__lte=moment)
-    found = Incident.objects.open().aggregate(
-        open=Count("pk", filter=awake & ~ACKNOWLEDGED),
-        acknowledged=Count("pk", filter=awake & ACKNOWLEDGED),
-        snoozed=Count("pk", filter=asleep),
+    found = (
+        Incident.objects.open()
+        .ungathered()
+        .aggregate(
+            open=Count("pk", filter=awake & ~ACKNOWLEDGED),
+            acknowledged=Count("pk", filter=awake & ACKNOWLEDGED),
+            snoozed=Count("pk", filter=asleep),
+        )
     )
     return {state: int(count) for state, count in found.items()}
 

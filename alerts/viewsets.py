@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins
@@ -25,7 +25,7 @@ from alerts.serializers import (
     RetriedSerializer,
     SnoozeSerializer,
 )
-from pipelines.filters import choice, instant, number, text
+from pipelines.filters import choice, flag, instant, number, text
 from pipelines.viewsets import Resource, is_dry_run, validated
 
 DRY_RUN = OpenApiParameter("dry_run", str, enum=["true", "false"], description="Say how many, and begin none.")
@@ -60,7 +60,7 @@ class NarrowedByState(Resource):
 class IncidentViewSet(NarrowedByState, mixins.ListModelMixin, mixins.RetrieveModelMixin):
     """What is wrong, since when, and who looks after it."""
 
-    queryset = Incident.objects.select_related("pipeline", "assignee")
+    queryset = Incident.objects.select_related("pipeline", "assignee").alias(is_member=Q(gathered_in__isnull=False))
     states = standing.STATES[:-1]
     filters = {
         "id": number("id"),
@@ -69,6 +69,8 @@ class IncidentViewSet(NarrowedByState, mixins.ListModelMixin, mixins.RetrieveMod
         "rule_id": number("rule_id"),
         "run_id": number("run_id"),
         "assignee": text("assignee__username"),
+        "gathered_in_id": number("gathered_in_id"),
+        "is_member": flag("is_member"),
         "opened_at": instant("opened_at"),
         "last_seen_at": instant("last_seen_at"),
         "closed_at": instant("closed_at"),
@@ -130,7 +132,7 @@ class IncidentViewSet(NarrowedByState, mixins.ListModelMixin, mixins.RetrieveMod
     @extend_schema(request=None, responses=RetriedSerializer, parameters=[DRY_RUN])
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
-        """Run its failed runs again that are still failed, the oldest 200 at most."""
+        """Run its failed runs again (of its members, if it stands for many) that are still failed, at most 200."""
         incident: Incident = self.get_object()
         if is_dry_run(request):
             count = min(incidents.failed_runs(incident).count(), incidents.RETRIED_AT_ONCE)

@@ -25,7 +25,7 @@ class Pulse:
 
 def take(moment: datetime) -> Pulse:
     """Return the pulse at a moment; two small queries."""
-    return of(None, Incident.objects.loud(moment).count(), moment)
+    return of(None, Incident.objects.loud(moment).ungathered().count(), moment)
 
 
 def of(last_loop: datetime | None, incidents: int, moment: datetime) -> Pulse:

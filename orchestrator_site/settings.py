@@ -142,6 +142,8 @@ BACKFILL_MOST_SLOTS = int(envnumber("BACKFILL_MOST_SLOTS", 10_000, low=1, high=1
 DYNAMIC_BLOCK_LIMIT = int(envnumber("DYNAMIC_BLOCK_LIMIT", 10_000, low=1, high=100_000))
 # Whether messages may go to addresses of this machine and of private networks (design: security.md S14).
 ALERTS_ALLOW_PRIVATE_ADDRESSES = envbool("ALERTS_ALLOW_PRIVATE_ADDRESSES", default=ENV == "dev")
+# More incidents of a rule than this within a minute are told as one (alerts/gathering.py); 0: never.
+ALERTS_GATHER_ABOVE = int(envnumber("ALERTS_GATHER_ABOVE", 5, low=0, high=1000))
 REDIS_URL = envurl("REDIS_URL", "redis", "rediss", "unix")
 HEARTBEAT_URL = envurl("HEARTBEAT_URL", "http", "https")  # asked for after completed loops; a secret
 HEARTBEAT_URL_SECONDS = envnumber("HEARTBEAT_URL_SECONDS", 60, low=10, high=3600)

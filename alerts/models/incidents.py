@@ -18,6 +18,10 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         """Open, and nobody has put them aside: neither acknowledged nor snoozed."""
         return self.open().filter(acknowledged_at=None).exclude(snoozed_until__gt=moment)
 
+    def ungathered(self) -> Self:
+        """Those that no other stands for: of them people are told, and they are what lists begin with."""
+        return self.filter(gathered_in=None)
+
     def for_list(self) -> Self:
         return self.select_related("rule", "pipeline", "assignee").order_by("-id")
 
@@ -50,6 +54,12 @@ class Incident(models.Model):
     closed_by = models.CharField(max_length=150, blank=True)  # "" when it closed itself on recovery
     close_reason = models.CharField(max_length=500, blank=True)
     told_at = models.DateTimeField(null=True, blank=True)  # when a message was last written for it
+    # Of many that opened at once (alerts/gathering.py): the incident that stands for them and is told instead.
+    gathered_in = models.ForeignKey(
+        "self", null=True, blank=True, db_index=False, on_delete=models.SET_NULL, related_name="members"
+    )
+    members_count = models.PositiveIntegerField(default=0, db_default=0)  # that it ever had; 0: it stands for itself
+    members_told = models.PositiveIntegerField(default=0, db_default=0)  # so many when a message was last written
 
     objects = IncidentQuerySet.as_manager()
 
@@ -66,6 +76,8 @@ class Incident(models.Model):
             models.Index(fields=["fingerprint", "id"], name="incident_of_trouble"),
             # pipeline page and list
             models.Index(fields=["pipeline", "id"], name="incident_of_pipeline"),
+            # incident page, evaluator: those that one stands for
+            models.Index(fields=["gathered_in", "id"], name="incident_member", condition=Q(gathered_in__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -116,6 +128,7 @@ class Step(models.TextChoices):
     SEEN_AGAIN = "seen_again"
     RENOTIFIED = "renotified"
     ESCALATED = "escalated"  # its severity rose
+    GREW = "grew"  # it stands for more than people have heard
     ACKNOWLEDGED = "acknowledged"
     ASSIGNED = "assigned"
     SNOOZED = "snoozed"

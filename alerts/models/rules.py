@@ -56,6 +56,7 @@ class AlertRule(models.Model):
     block_uuid = models.CharField(max_length=255, blank=True)
     channels = models.ManyToManyField("alerts.Channel", blank=True, related_name="rules")
     tells_recovery = models.BooleanField(default=True)
+    gathers = models.BooleanField(default=True, db_default=True)  # many incidents at once are told as one
     renotify_every = models.DurationField(null=True, blank=True)  # while open and not acknowledged
     quiet_from = models.TimeField(null=True, blank=True)  # messages wait until `quiet_until`, unless critical
     quiet_until = models.TimeField(null=True, blank=True)

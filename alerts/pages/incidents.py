@@ -1,7 +1,9 @@
 """What is wrong, since when, and who looks after it: the list of incidents, and each of them."""
 
+from datetime import datetime
 from typing import Any
 
+from django.db.models import F
 from django.db.models.fields.json import KT
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -10,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from alerts import standing
 from alerts.forms import MOST_CHOICES, IncidentFilter, deliveries_for_list, people
+from alerts.incidents import breaches_of
 from alerts.models import Incident, Step
 from pipelines.models import Pipeline
 from runs.models import BlockRun, PipelineRun, Role
@@ -19,7 +22,7 @@ from runs.views import is_refresh
 PAGE = 50
 SNOOZES = (("1 h", "For an hour"), ("4 h", "For 4 hours"), ("1 d", "For a day"), ("7 d", "For a week"))
 MOST_RUNS = MOST_BREACHES = MOST_DELIVERIES = 50
-MOST_CHANGES = 200
+MOST_CHANGES = MOST_MEMBERS = 200
 MOST_ERRORS = 400  # block runs looked through for the error line of each run
 
 
@@ -47,13 +50,16 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, incident_id: int) -> HttpResponse:
     incident, now = find(incident_id), timezone.now()
-    breaches = list(incident.breaches.select_related("rule").order_by("-id")[: MOST_BREACHES + 1])
+    breaches = list(breaches_of(incident).select_related("rule").order_by("-id")[: MOST_BREACHES + 1])
+    members = members_of(incident, now)
     deliveries = deliveries_for_list().filter(change__incident=incident)
     context = {
         "tab": "list",
         "incident": incident,
         "state": standing.state_of(incident, now),
         "runs": runs_of(incident),
+        "members": members[:MOST_MEMBERS],
+        "more_members": len(members) > MOST_MEMBERS,
         "breaches": breaches[:MOST_BREACHES],
         "more_breaches": len(breaches) > MOST_BREACHES,
         "changes": list(incident.changes.exclude(step=Step.SEEN_AGAIN).order_by("-id")[:MOST_CHANGES]),
@@ -79,9 +85,18 @@ def pipelines() -> list[str]:
     return list(Pipeline.objects.present().order_by("uuid").values_list("uuid", flat=True)[:MOST_CHOICES])
 
 
+def members_of(incident: Incident, moment: datetime) -> list[dict[str, Any]]:
+    """Return those that it stands for, the open ones first, at most one more than are shown."""
+    if not incident.members_count:
+        return []
+    found = incident.members.select_related("pipeline").defer("detail")
+    in_order = found.order_by(F("closed_at").desc(nulls_first=True), "id")[: MOST_MEMBERS + 1]
+    return [{"incident": each, "state": standing.state_of(each, moment)} for each in in_order]
+
+
 def runs_of(incident: Incident) -> list[dict[str, Any]]:
     """Return the latest runs that show it, the newest first, each with the block that failed and its error."""
-    ids = incident.breaches.filter(run_id__isnull=False).order_by("-id").values_list("run_id", flat=True)
+    ids = breaches_of(incident).filter(run_id__isnull=False).order_by("-id").values_list("run_id", flat=True)
     known = list(dict.fromkeys(run_id for run_id in ids[: 2 * MOST_RUNS] if run_id))[:MOST_RUNS]
     runs = list(PipelineRun.objects.for_list().filter(pk__in=known)) if known else []
     errors = first_errors([run.pk for run in runs])

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 
-from alerts import incidents, kinds
+from alerts import gathering, incidents, kinds
 from alerts.models import AlertRule, Incident
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
@@ -163,23 +164,34 @@ class Look:
 
     def flush(self, pipeline_id: int | None = None) -> None:
         """Write down what was found, of one pipeline or all of it; what cannot be does not stop the rest."""
+        by_rule: dict[int, tuple[AlertRule, dict[str, list[incidents.Found]]]] = {}
         for (rule_id, fingerprint), (rule, found) in list(self.pending.items()):
             pipeline = found[0].pipeline
             if pipeline_id is not None and (pipeline is None or pipeline.pk != pipeline_id):
                 continue
             del self.pending[rule_id, fingerprint]
-            try:
-                self.keep(fingerprint, incidents.record_all(rule, fingerprint, found, self.moment))
-            except (OperationalError, InterfaceError):
-                raise
-            except Exception:  # one of many: it is named, and left out
-                logger.exception("a breach of the rule %s could not be written: %s", rule, fingerprint)
-            for each in found:
+            by_rule.setdefault(rule_id, (rule, {}))[1][fingerprint] = found
+        for rule, troubles in by_rule.values():
+            self.write(rule, troubles)
+            for each in chain.from_iterable(troubles.values()):
                 self.memory.knows(f"{rule.pk} {each.key}")
 
+    def write(self, rule: AlertRule, troubles: dict[str, list[incidents.Found]]) -> None:
+        try:
+            for fingerprint, incident in gathering.record_all(rule, troubles, self.moment).items():
+                self.keep(fingerprint, incident)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # one of many: it is named, and left out
+            if len(troubles) == 1:
+                logger.exception("a breach of the rule %s could not be written: %s", rule, next(iter(troubles)))
+                return
+            for fingerprint, found in troubles.items():
+                self.write(rule, {fingerprint: found})
+
     def keep(self, fingerprint: str, found: Incident | None) -> None:
-        """Know of what was opened; what another evaluator wrote is read again."""
-        if found is None:
+        """Know of what was opened; what another evaluator wrote, or what was gathered, is read again."""
+        if found is None or found.gathered_in_id is not None:
             self.opened = None
         elif self.opened is not None:
             self.opened[fingerprint] = found

@@ -1,6 +1,9 @@
-"""What time does to open incidents: snoozes end, reminders are due, what was muted is told when its window is over."""
+"""What time does to open incidents: snoozes end, reminders are due, what was muted is told when its window is over, and
+what stands for many is told when it has grown, and is over when they are."""
 
-from alerts import incidents
+from collections.abc import Mapping
+
+from alerts import gathering, incidents
 from alerts.models import AlertRule, Breach, Incident
 from alerts.watching.look import Look, Subject
 from runs.models import PipelineRun
@@ -15,6 +18,8 @@ def look_at(look: Look) -> None:
             look.open().pop(incident.fingerprint, None)
         elif incident.snoozed_until is not None and incident.snoozed_until <= look.moment:
             incidents.end_snooze(incident, look.moment)
+        elif incident.members_count and not incidents.close_if_over(incident.pk, look.moment):
+            gathering.tell_growth(incident, look.moment)
     waiting = [each for each in opened if is_waiting(each)]
     due = {each.pk for each in waiting if is_due(each, look)} | was_muted(waiting, look)
     if not due:
@@ -27,8 +32,9 @@ def look_at(look: Look) -> None:
 
 
 def is_waiting(incident: Incident) -> bool:
-    """Tell whether nobody has said that they look after it, or put it aside."""
-    return incident.rule_id is not None and incident.acknowledged_at is None and incident.snoozed_until is None
+    """Tell whether nobody has said that they look after it, or put it aside; of a member nothing is told."""
+    is_untouched = incident.acknowledged_at is None and incident.snoozed_until is None
+    return incident.rule_id is not None and incident.gathered_in_id is None and is_untouched
 
 
 def is_due(incident: Incident, look: Look) -> bool:
@@ -41,13 +47,26 @@ def was_muted(waiting: list[Incident], look: Look) -> set[int]:
     never = [each.pk for each in waiting if each.told_at is None]
     if not never:
         return set()
-    muted = Breach.objects.filter(incident__in=never).exclude(muted_by="").values_list("incident", flat=True)
-    return {pk for pk in muted.distinct() if pk is not None}
+    muted = Breach.objects.exclude(muted_by="").order_by()
+    alone = muted.filter(incident__in=never).values_list("incident", flat=True)
+    of_many = muted.filter(incident__gathered_in__in=never).values_list("incident__gathered_in", flat=True)
+    many = any(each.members_count for each in waiting)
+    return {pk for pk in [*alone.distinct(), *(of_many.distinct() if many else ())] if pk is not None}
 
 
 def is_muted(incident: Incident, look: Look) -> bool:
+    """Tell whether a window mutes it now; one that stands for many, whether that is so of all of them."""
+    if not look.windows:
+        return False
+    found = [incident]
+    if incident.members_count:
+        found = list(incident.members.filter(closed_at=None).select_related("pipeline").defer("detail"))
+    runs = PipelineRun.objects.filter(pk__in=[each.run_id for each in found if each.run_id])
+    executors = dict(runs.values_list("pk", "executor"))
+    return all(look.muted_by(look.moment, subject_of(each, executors)) for each in found)
+
+
+def subject_of(incident: Incident, executors: Mapping[int, str]) -> Subject | None:
     if incident.pipeline is None:
-        return bool(look.muted_by(look.moment))
-    executor = PipelineRun.objects.filter(pk=incident.run_id or 0).values_list("executor", flat=True).first()
-    subject = Subject(incident.pipeline, incident.trigger_id, executor=executor or "")
-    return bool(look.muted_by(look.moment, subject))
+        return None
+    return Subject(incident.pipeline, incident.trigger_id, executor=executors.get(incident.run_id or 0, ""))

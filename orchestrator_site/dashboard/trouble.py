@@ -55,7 +55,8 @@ class Incidents:
 
 
 def incidents(moment: datetime) -> Incidents:
-    found = list(Incident.objects.open().select_related("pipeline", "assignee").order_by("-id")[:MOST_INCIDENTS])
+    opened = Incident.objects.open().ungathered().select_related("pipeline", "assignee")
+    found = list(opened.order_by("-id")[:MOST_INCIDENTS])
     loud = [each for each in found if is_loud(each, moment)]
     in_order = sorted(found, key=lambda each: (each not in loud, LOUDEST_FIRST.index(Severity(each.severity)), each.pk))
     return Incidents(len(loud), len(found) - len(loud), in_order[:SHOWN_INCIDENTS])

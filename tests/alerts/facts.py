@@ -4,9 +4,10 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from alerts import incidents
+from alerts import gathering, incidents
 from alerts.models import AlertRule, Breach, Change, Channel, ChannelKind, Delivery, Incident, Kind
-from tests.factories import NOON
+from runs.states import RunStatus
+from tests.factories import NOON, make_pipeline, make_run
 
 
 def rule_of(kind: Kind = Kind.RUN_FAILED) -> AlertRule:
@@ -23,6 +24,20 @@ def make_incident(
     incident = incidents.record(rule_of(kind), f"key {count} {name}", at, title=title, **fields)
     assert incident is not None
     return incident
+
+
+def make_many(count: int = 8, *, at: datetime = NOON) -> Incident:
+    """The incident that stands for as many pipelines, load_0 and so on, each with a run that failed at `at`."""
+    troubles = {}
+    for number in range(count):
+        run = make_run(make_pipeline(f"load_{number}"), status=RunStatus.FAILED)
+        title, message = f"load_{number} failed", f"Run {run.pk}: no database"
+        about = {"pipeline": run.pipeline, "run_id": run.pk, "happened_at": at}
+        troubles[title] = [incidents.Found(key=f"run {run.pk}", title=title, message=message, **about)]
+    found = gathering.record_all(rule_of(), troubles, at)["load_0 failed"]
+    assert found is not None
+    assert found.gathered_in is not None
+    return found.gathered_in
 
 
 def make_channel(name: str = "ops", kind: ChannelKind = ChannelKind.APPRISE, **fields: Any) -> Channel:

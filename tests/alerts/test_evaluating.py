@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from alerts import evaluating
 from alerts.evaluating import Evaluator
-from alerts.models import AlertRule, Breach, Incident, Kind
+from alerts.models import AlertRule, Breach, Delivery, Incident, Kind
 from alerts.watching import health
 from runs.models import Event, Origin, PipelineRun
 from runs.states import RunStatus
 from tests.alerts.rules import begun, ends, happens, make_incident, make_rule
+from tests.alerts.telling import make_channel
 from tests.conftest import ON_POSTGRES
 from tests.factories import NOON, make_pipeline, make_run
 
@@ -127,6 +129,7 @@ def test_a_database_that_goes_away_in_the_middle_of_a_look_loses_nothing(quiet: 
 
     with contextlib.suppress(OperationalError), connection.execute_wrapper(fail):
         evaluator.look(NOON + 120 * SECOND)
+    transaction.set_rollback(False)  # of the test's own transaction: what failed never came to the database
     evaluator.look(NOON + 123 * SECOND)
     assert Breach.objects.count() == 2
 
@@ -134,6 +137,12 @@ def test_a_database_that_goes_away_in_the_middle_of_a_look_loses_nothing(quiet: 
 STEP = st.one_of(
     st.tuples(st.just("ends"), st.sampled_from([RunStatus.FAILED, RunStatus.FAILED, RunStatus.COMPLETED])),
     st.tuples(st.sampled_from(["look", "sla", "anew"]), st.integers(0, 2)),
+)
+
+
+GATHERING_STEP = st.one_of(
+    st.tuples(st.sampled_from(["fails", "fails", "completes"]), st.integers(0, 3)),
+    st.tuples(st.just("look"), st.integers(0, 1)),
 )
 
 
@@ -166,3 +175,34 @@ class Overlapping(TestCase):
         failing = Incident.objects.open().filter(rule=rules[0])
         assert failing.count() == (1 if last == [RunStatus.FAILED] else 0)
         assert sum(each.breaches_count for each in Incident.objects.all()) == Breach.objects.count()
+
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.differing_executors])
+    @given(st.lists(GATHERING_STEP, max_size=20))
+    def test_whatever_is_gathered_each_is_told_by_one_and_what_is_well_is_closed(
+        self, steps: list[tuple[str, Any]]
+    ) -> None:
+        AlertRule.objects.all().delete()
+        rule = make_rule()
+        rule.channels.add(make_channel())
+        evaluators = [begun() for _ in range(2)]
+        pipelines = [make_pipeline(f"load_{number}") for number in range(4)]
+        failing: dict[int, bool] = {}
+        with override_settings(ALERTS_GATHER_ABOVE=1):
+            for number, (what, value) in enumerate([*steps, ("look", 0), ("look", 1)], 1):
+                moment = NOON + 10 * number * SECOND
+                if what == "look":
+                    evaluators[value].look(moment)
+                else:
+                    failing[value] = what == "fails"
+                    status = RunStatus.FAILED if what == "fails" else RunStatus.COMPLETED
+                    ends(make_run(pipelines[value]), status, moment)
+        happened = Event.objects.filter(kind="failed").count()
+        alone = Incident.objects.filter(members_count=0)
+        assert sum(each.breaches_count for each in alone) == Breach.objects.count() == happened
+        still = sorted(number for number, is_failing in failing.items() if is_failing)
+        assert sorted(alone.open().values_list("pipeline__uuid", flat=True)) == [f"load_{number}" for number in still]
+        for many in Incident.objects.filter(members_count__gt=0):
+            assert many.members_count == many.members.count()
+            assert bool(many.closed_at) == (not many.members.open().exists())
+        heard = Delivery.objects.filter(event_type="incident.opened").values_list("change__incident", flat=True)
+        assert sorted(heard) == sorted(Incident.objects.ungathered().values_list("pk", flat=True))

@@ -1,5 +1,6 @@
 """Two evaluators at the same time, in two connections: each breach once, each trouble one incident."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,12 +11,14 @@ from django.db import connection
 
 from alerts import incidents
 from alerts.evaluating import Evaluator
-from alerts.models import AlertRule, Breach, Change, Incident, Kind, Step
+from alerts.models import AlertRule, Breach, Change, Delivery, Incident, Kind, Step
 from alerts.watching import health
+from pipelines.refusal import Refusal
 from runs.states import RunStatus
 from tests.alerts.rules import begun, ends, happens, make_rule
+from tests.alerts.telling import make_channel
 from tests.conftest import ON_POSTGRES
-from tests.factories import NOON, make_run
+from tests.factories import NOON, make_pipeline, make_run
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -112,3 +115,41 @@ def test_an_event_that_is_committed_late_is_not_passed_over() -> None:
     assert Breach.objects.filter(rule=rule).count() == 1
     evaluator.look(LATER + timedelta(seconds=3))
     assert Breach.objects.filter(rule=rule).count() == 2
+
+
+def test_many_pipelines_that_failed_are_one_trouble_though_all_look_at_once() -> None:
+    rule = make_rule()
+    rule.channels.add(make_channel())
+    evaluators = [begun(), begun(), begun()]
+    for number in range(30):
+        ends(make_run(make_pipeline(f"load_{number}")), RunStatus.FAILED, LATER)
+
+    at_once(*(lambda each=each: each.look(LATER) for each in evaluators))
+
+    incident = Incident.objects.get(members_count__gt=0)
+    assert (incident.members_count, incident.members.count(), Incident.objects.count()) == (30, 30, 31)
+    assert [each.title for each in Delivery.objects.all()] == ["Warning: 30 pipelines failed since 12:01 UTC"]
+    assert incident.changes.filter(step=Step.OPENED).count() == 1
+
+
+def test_it_is_over_once_though_its_members_recover_at_once_while_somebody_acknowledges_it() -> None:
+    rule = make_rule()
+    runs = [make_run(make_pipeline(f"load_{number}")) for number in range(12)]
+    evaluators = [begun(), begun()]
+    for run in runs:
+        ends(run, RunStatus.FAILED, LATER)
+    evaluators[0].look(LATER)
+    evaluators[1].look(LATER)
+    incident = Incident.objects.get(rule=rule, members_count=12)
+    for run in runs:
+        ends(make_run(run.pipeline), RunStatus.COMPLETED, LATER + timedelta(seconds=1))
+
+    def acknowledge() -> None:
+        with contextlib.suppress(Refusal):  # it is over already
+            incidents.acknowledge(incident, LATER, "ada")
+
+    later = LATER + timedelta(seconds=3)
+    at_once(acknowledge, *(lambda each=each: each.look(later) for each in evaluators))
+
+    assert not Incident.objects.open().exists()
+    assert incident.changes.filter(step=Step.CLOSED).count() == 1

@@ -74,6 +74,7 @@ def test_channels_and_scope_are_taken_away_again() -> None:
         ({"timezone": "Mars/Base"}, ["timezone"]),
         ({"runbook_url": "javascript:alert(1)"}, ["runbook_url"]),
         ({"is_active": "yes"}, ["is_active"]),
+        ({"gathers": "yes"}, ["gathers"]),
         ({"colour": "red"}, ["colour"]),
         ({"sentence": "Tell all"}, ["sentence"]),
     ],

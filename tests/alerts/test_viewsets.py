@@ -9,7 +9,7 @@ from django.utils import timezone
 from alerts import incidents
 from alerts.models import Kind
 from runs.states import BlockStatus, RunStatus
-from tests.alerts.facts import make_incident
+from tests.alerts.facts import make_incident, make_many
 from tests.factories import make_client, make_pipeline, make_run, make_user
 
 pytestmark = pytest.mark.django_db
@@ -137,3 +137,16 @@ def test_all_of_it_is_counted_and_then_retried() -> None:
 def test_an_incident_that_is_not_there_is_a_404() -> None:
     assert problem(make_client().get(f"{INCIDENTS}/4711"), 404)
     assert problem(make_client().post(f"{INCIDENTS}/4711/close"), 404)
+
+
+def test_those_that_one_stands_for_are_listed_by_it_or_left_out() -> None:
+    incident = make_many(6)
+    address, members = f"{INCIDENTS}/{incident.pk}", [f"load_{number} failed" for number in range(6)]
+
+    assert listed(gathered_in_id=incident.pk, order="id") == listed(is_member="true", order="id") == members
+    assert listed(is_member="false") == ["6 pipelines failed since 12:00 UTC"]
+    told = make_client().get(address).json()
+    assert (told["members_count"], told["gathered_in_id"], len(told["breaches"])) == (6, None, 6)
+    assert make_client().post(f"{address}/retry?dry_run=true").json() == {"count": 6, "dry_run": True}
+    make_client().post(f"{address}/close", {"reason": "the database is back"})
+    assert {member.close_reason for member in incident.members.all()} == {"the database is back"}
