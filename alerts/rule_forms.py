@@ -13,6 +13,7 @@ from alerts.models import AlertRule, Channel, Kind, Severity
 from alerts.serializers import tag_of_rule
 from pipelines.models import Pipeline
 from pipelines.refusal import Refusal
+from runs.viewer_zone import viewer_zone
 from schedules.days.calendar_forms import CheckedForm
 from schedules.models import PipelineSchedule
 from schedules.pages.form_fields import choice, flag, number, span
@@ -108,7 +109,8 @@ class RuleForm(CheckedForm):
     is_active = flag("Active")
 
     def __init__(self, data: QueryDict | None = None, *, rule: AlertRule | None = None, **begin: Any) -> None:
-        super().__init__(data, initial=values_of(rule) if rule else {**values_of(fresh()), **begin})
+        fresh_rule = {**values_of(fresh()), "timezone": viewer_zone().key, **begin}
+        super().__init__(data, initial=values_of(rule) if rule else fresh_rule)
         self.rule = rule
         triggers = PipelineSchedule.objects.order_by("pipeline__uuid", "name").values_list(
             "pk", "name", "pipeline__uuid"

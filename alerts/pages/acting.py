@@ -1,7 +1,7 @@
 """What people do to an incident, from its page: one verb, one POST."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -16,6 +16,7 @@ from alerts.models import Incident
 from alerts.pages.incidents import find
 from pipelines.refusal import Refusal
 from runs.models import PipelineRun
+from runs.viewer_zone import read_local, stamp, zone_of_form
 from schedules.spans import read_span
 
 LONGEST_SPAN = 366 * 86_400
@@ -72,9 +73,9 @@ def assign(incident: Incident, moment: datetime, by: str, sent: Sent) -> str:
 
 
 def snooze(incident: Incident, moment: datetime, by: str, sent: Sent) -> str:
-    until = read_until(sent.get("for", ""), sent.get("until", ""), moment)
+    until = read_until(sent, moment)
     incidents.snooze(incident, moment, by, until)
-    return f"is snoozed until {until:%Y-%m-%d %H:%M} UTC"
+    return f"is snoozed until {stamp(until, '%H:%M')}"
 
 
 def wake(incident: Incident, moment: datetime, by: str, sent: Sent) -> str:
@@ -114,18 +115,19 @@ def person(name: str) -> User | None:
     return user
 
 
-def read_until(span: str, until: str, moment: datetime) -> datetime:
-    """Return the end of a snooze: after a span such as "4 h", or at a time of UTC."""
+def read_until(sent: Sent, moment: datetime) -> datetime:
+    """Return the end of a snooze: after a span such as "4 h", or at a time by the clocks that the form names."""
+    span, until, zone = sent.get("for", ""), sent.get("until", ""), zone_of_form(sent)
     if span:
         seconds = read_span(span)
         if seconds is None or not 0 < seconds <= LONGEST_SPAN:
             raise Refusal(f"{span[:80]!r} is no length of time.", field="for", hint="For example 4 h, or 2 days.")
         return moment + timedelta(seconds=seconds)
-    try:
-        return datetime.strptime(until.replace(" ", "T")[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=UTC)
-    except ValueError:
+    found = read_local(until, zone)
+    if found is None:
         raise Refusal(
             f"{until[:80]!r} is no time." if until else "Say until when.",
             field="until",
-            hint="For example 2026-03-02 09:00, in UTC; or for how long: 4 h.",
-        ) from None
+            hint=f"For example 2026-03-02 09:00, in {zone}; or for how long: 4 h.",
+        )
+    return found

@@ -31,7 +31,7 @@ def decide(request: HttpRequest) -> HttpResponse:
         found = chosen(request, verb)
         if "confirmed" not in sent:
             return render(request, "incidents/bulk_confirm.html", confirmation(sent, verb, found))
-        until = read_until(sent.get("for", ""), sent.get("until", ""), moment) if verb == "snooze" else None
+        until = read_until(sent, moment) if verb == "snooze" else None
         refused = []
         for incident in found:
             try:

@@ -5,10 +5,13 @@ from typing import Any
 from django import template
 from django.template import Context
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from orchestrator_site import pulse
 from orchestrator_site.models import SavedView
 from orchestrator_site.saved_views import lasting
+from runs.viewer_zone import FIELD, viewer_zone
 
 register = template.Library()
 
@@ -27,6 +30,18 @@ def saved_views(context: Context) -> dict[str, Any]:
     views = list(SavedView.objects.filter(user_id=request.user.pk, page=page).order_by("name"))
     current = next((view for view in views if view.query == query), None)
     return {"views": views, "page": page, "query": query, "current": current, "request": request}
+
+
+@register.simple_tag
+def your_zone() -> str:
+    """Write the zone in which the page speaks."""
+    return viewer_zone().key
+
+
+@register.simple_tag
+def zone_field() -> SafeString:
+    """Write what says, beside a typed time, by whose clocks it is: a page may be older than the viewer's zone."""
+    return format_html('<input type="hidden" name="{}" value="{}">', FIELD, viewer_zone().key)
 
 
 @register.inclusion_tag("_picker.html")

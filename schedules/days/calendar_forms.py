@@ -11,6 +11,7 @@ from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 
 from pipelines.refusal import Refusal
+from runs.viewer_zone import viewer_zone
 from schedules.days import calendar_changes, window_changes
 from schedules.days.calendar_serializers import CalendarSerializer, MaintenanceWindowSerializer, entity_tag
 from schedules.days.calendars import Calendar, CalendarKind
@@ -201,7 +202,7 @@ class WindowForm(CheckedForm):
     is_active = flag("Active")
 
     def __init__(self, data: QueryDict | None = None, *, window: MaintenanceWindow | None = None) -> None:
-        super().__init__(data, initial=values_of_window(window) if window else {"is_active": True})
+        super().__init__(data, initial=values_of_window(window) if window else self.fresh())
         self.window = window
         self.style()
 
@@ -218,6 +219,11 @@ class WindowForm(CheckedForm):
             setattr(self.draft, name, value)
         self.tell(window_changes.mistakes(self.draft), {})
         return found
+
+    @staticmethod
+    def fresh() -> dict[str, Any]:
+        """Return what an empty form begins with: whoever opens it thinks by their own clocks."""
+        return {"is_active": True, "timezone": viewer_zone().key}
 
     def put_zone_on(self) -> None:
         """Read the times as local ones of the window's zone."""

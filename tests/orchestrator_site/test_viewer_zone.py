@@ -128,3 +128,8 @@ def test_the_browser_tells_its_zone_in_the_cookie_that_is_read() -> None:
     script = Path(settings.BASE_DIR, "orchestrator_site/static/js/times.js").read_text()
 
     assert re.search(rf"document\.cookie = `{COOKIE}=\$\{{zone\}};path=/", script)
+
+
+@pytest.mark.parametrize("form", ["/calendars/windows/new/", "/incidents/rules/new/"])
+def test_a_form_with_a_zone_of_its_own_begins_with_the_viewers(in_berlin: Client, form: str) -> None:
+    assert re.search(r'name="timezone" value="Europe/Berlin"', text_of(in_berlin, form))

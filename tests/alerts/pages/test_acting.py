@@ -57,6 +57,20 @@ def test_an_incident_is_snoozed_for_a_span_or_until_a_time_and_woken(page: Clien
     assert incident.snoozed_until == until
 
 
+def test_a_snooze_is_until_a_time_of_the_zone_that_the_form_shows(page: Client) -> None:
+    page.cookies["zone"] = "Asia/Tokyo"
+    incident, day = make_incident(), f"{timezone.now() + timedelta(days=2):%Y-%m-%d}"
+
+    form = text_of(page.get(f"/incidents/{incident.pk}/"))
+    assert "Until, in Asia/Tokyo" in form
+    assert '<input type="hidden" name="zone" value="Asia/Tokyo">' in form
+    page.cookies["zone"] = "Europe/Berlin"  # the page is still open on the way there
+    do(page, incident, "snooze", until=f"{day}T09:30", zone="Asia/Tokyo")
+
+    assert incident.snoozed_until
+    assert incident.snoozed_until.isoformat() == f"{day}T00:30:00+00:00"
+
+
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
