@@ -10,14 +10,14 @@ import urllib.request
 from http.cookiejar import CookieJar
 from typing import Any
 
-import psutil
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
-from benchmarks.figures import Row, quantile, when
+from benchmarks.figures import Row, when
+from benchmarks.open_pages import l3, l5, l6, limit, ms, open_pages
 from benchmarks.tree import Tree
 
-SETTLE = 0.03  # seconds that a page waits for more before it looks
-PAGES = 200
+SILENCE = 0.5  # seconds after which nothing more is expected of a run that is over
 
 
 class Browser:
@@ -54,22 +54,29 @@ async def messages(socket: ClientConnection, seconds: float) -> Any:
             yield time.time(), json.loads(text)
 
 
+class Ear:
+    """Notes when each message of a socket came, whatever else is being waited for."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.heard: list[tuple[float, dict[str, Any]]] = []
+        self.task = asyncio.create_task(self.hear())
+
+    async def hear(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            async for text in self.socket:
+                self.heard.append((time.time(), json.loads(text)))
+
+    def last_of(self, run_id: int) -> float:
+        return max((came for came, message in self.heard if message["run"] == run_id), default=0.0)
+
+
 def block_of(tree: Tree, run_id: int) -> int:
     until = time.monotonic() + 20
     while time.monotonic() < until:
         for block in tree.call("GET", f"/api/v1/block_runs?pipeline_run_id={run_id}")["results"]:
             return int(block["id"])
     raise TimeoutError(f"run {run_id} has no block")
-
-
-def ms(values: list[float]) -> str:
-    p50, p95, most = quantile(values, 0.5), quantile(values, 0.95), max(values)
-    return f"{p50 * 1000:.0f} / {p95 * 1000:.0f} / {most * 1000:.0f} (of {len(values)})"
-
-
-def soon(tree: Tree) -> tuple[str, str]:
-    """Return the limits: of a line and of a state."""
-    return ("300", "300") if tree.database == "postgres" else ("500", "1000")
 
 
 # --- one page ---------------------------------------------------------------------------------------------------------
@@ -80,7 +87,13 @@ def l1(tree: Tree) -> list[Row]:
     run_id, _ = tree.trigger("ticks")
     late = asyncio.run(lateness_of_lines(browser, block_of(tree, run_id)))
     tree.finished(run_id)
-    return [("L1 line printed → at the page, p50 / p95 / max, ms", ms(late), soon(tree)[0])]
+    return [
+        (
+            "L1 line printed → at the page, p50 / p95 / max, ms",
+            ms(late),
+            "300" if tree.database == "postgres" else "500",
+        )
+    ]
 
 
 async def lateness_of_lines(browser: Browser, block_run_id: int) -> list[float]:
@@ -99,73 +112,34 @@ async def lateness_of_lines(browser: Browser, block_run_id: int) -> list[float]:
 def l2(tree: Tree) -> list[Row]:
     browser = Browser(tree)
     heard, shown = asyncio.run(lateness_of_states(tree, browser))
-    limit = soon(tree)[1]
     return [
-        ("L2 run completed → message at an open page, p50 / p95 / max, ms", ms(heard), limit),
-        ("L2 … → the page fetched again, ms", ms(shown), limit),
+        ("L2 run completed → message at a program, p50 / p95 / max, ms", ms(heard), limit(tree)),
+        ("L2 … → the list of runs fetched again, and says so, ms", ms(shown), limit(tree)),
     ]
 
 
 async def lateness_of_states(tree: Tree, browser: Browser) -> tuple[list[float], list[float]]:
     heard, shown = [], []
-    async with browser.socket("/ws/events/") as socket:
+    async with (
+        browser.socket("/ws/events/") as socket,
+        open_pages(browser, [("/ws/pages/", "/runs/")], look=True) as (page,),
+    ):
+        ear = Ear(socket)
         for _ in range(20):
             run, _ = await asyncio.to_thread(tree.run, "single")
-            last = 0.0
-            async for came, message in messages(socket, 0.4):
-                if message["run"] == run["id"]:
-                    last = came
-            heard.append(last - when(run["completed_at"]))
-            began = time.time()
-            await asyncio.to_thread(browser.get, f"/runs/{run['id']}/", **{"HX-Request": "true", "HX-Target": "live"})
-            shown.append(heard[-1] + SETTLE + time.time() - began)
+            await asyncio.sleep(SILENCE)
+            ended = when(run["completed_at"])
+            heard.append(ear.last_of(run["id"]) - ended)
+            shown.append(next(came for _, came, html in page.looks if lists_completed(html, run["id"])) - ended)
     return heard, shown
 
 
+def lists_completed(html: str, run_id: int) -> bool:
+    """Tell whether a list of runs says that the run is completed."""
+    return "completed" in html.partition(f'id="run-{run_id}"')[2].partition("</tr>")[0]
+
+
 # --- many pages, and a flood ------------------------------------------------------------------------------------------
-
-
-def l3(tree: Tree) -> list[Row]:
-    browser = Browser(tree)
-    web = web_process(tree)
-    heard, shown, opened = asyncio.run(many_pages(tree, browser))
-    limit = soon(tree)[1]
-    return [
-        (f"L3 {PAGES} pages open, of a run each: opened in, s", f"{opened:.1f}", "–"),
-        ("L3 run completed → message at every page, p50 / p95 / max, ms", ms(heard), limit),
-        ("L3 … → the page of the run that changed fetched again, ms", ms(shown), limit),
-        ("L3 memory of the web process, RSS, MB", f"{web.memory_info().rss / 1e6:.0f}", "–"),
-    ]
-
-
-def web_process(tree: Tree) -> psutil.Process:
-    return next(each for each in tree.processes() if any("web_server" in word for word in each.cmdline()))
-
-
-async def many_pages(tree: Tree, browser: Browser) -> tuple[list[float], list[float], float]:
-    """Open 200 pages, and have ten runs run: each page hears of all, one looks again for each run."""
-    heard: list[float] = []
-    shown: list[float] = []
-    async with contextlib.AsyncExitStack() as stack:
-        began = time.monotonic()
-        sockets = [await stack.enter_async_context(browser.socket("/ws/events/")) for _ in range(PAGES)]
-        opened = time.monotonic() - began
-        for _ in range(10):
-            run, _ = await asyncio.to_thread(tree.run, "single")
-            lasts = await asyncio.gather(*(last_of(socket, run["id"]) for socket in sockets))
-            heard += [last - when(run["completed_at"]) for last in lasts]
-            began = time.time()
-            await asyncio.to_thread(browser.get, f"/runs/{run['id']}/", **{"HX-Request": "true", "HX-Target": "live"})
-            shown.append(max(heard[-PAGES:]) + SETTLE + time.time() - began)
-    return heard, shown, opened
-
-
-async def last_of(socket: ClientConnection, run_id: int) -> float:
-    last = 0.0
-    async for came, message in messages(socket, 0.7):
-        if message["run"] == run_id:
-            last = came
-    return last
 
 
 def l4(tree: Tree) -> list[Row]:
@@ -211,4 +185,11 @@ async def watch_flood(browser: Browser, block_run_id: int) -> tuple[int, int, li
     return seen, said, pages
 
 
-LIVE = {"L1": l1, "L2": l2, "L3": l3, "L4": l4}
+LIVE = {
+    "L1": l1,
+    "L2": l2,
+    "L3": lambda tree: l3(tree, Browser(tree)),
+    "L4": l4,
+    "L5": lambda tree: l5(tree, Browser(tree)),
+    "L6": lambda tree: l6(tree, Browser(tree)),
+}
