@@ -4,12 +4,16 @@ Django's own ASGI handler makes a thread per request, and with it a connection p
 """
 
 import asyncio
+import time
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.core.handlers.asgi import ASGIHandler
 
+from runs.pacing import pace
+
 LANES = 6
+LOOK = (b"hx-target", b"live")  # of a page that looks again
 
 
 class PooledHandler(ASGIHandler):
@@ -26,8 +30,11 @@ class PooledHandler(ASGIHandler):
                 self.free.put_nowait(ThreadSensitiveContext())
         lane = await self.free.get()
         token = SyncToAsync.thread_sensitive_context.set(lane)
+        began = time.monotonic()
         try:
             await self.handle(scope, receive, send)
         finally:
+            if LOOK in scope["headers"]:
+                pace.took(time.monotonic() - began)
             SyncToAsync.thread_sensitive_context.reset(token)
             self.free.put_nowait(lane)

@@ -272,8 +272,7 @@ def database() -> dict[str, Any]:
 
 DATABASES = {"default": database()}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-# One process only: what other processes say arrives through runs/bell.py and is handed on here.
-CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+CHANNEL_LAYERS: dict[str, Any] = {}  # what other processes say comes by runs/bell.py, and is handed on by runs/live.py
 
 Q_CLUSTER = {
     "name": "orchestrator",

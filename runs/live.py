@@ -1,11 +1,10 @@
-"""In a web process: hear what other processes ring and hand it to the channel layer's groups."""
+"""In a web process: hear what other processes ring and tell the sockets that asked for it."""
 
 import asyncio
 import logging
 import threading
 import time
-
-from channels.layers import get_channel_layer
+from typing import Protocol
 
 from runs import bell
 
@@ -21,17 +20,37 @@ def log_group(block_run_id: int) -> str:
     return f"log.{block_run_id}"
 
 
+class Listener(Protocol):
+    def hear(self, kind: str, number: int) -> None:
+        """Take a hint: the "run", "incident" or "log" of that number changed. Called by the loop; may not wait."""
+
+
 class Hub:
-    """One thread that listens and one loop that it speaks to. Hints only: consumers look for themselves too."""
+    """One thread that listens and one loop that it speaks to. Hints only: listeners look for themselves too.
+
+    Not a channel layer: with two hundred pages open its queues, copies and tasks took longer than all the rest.
+    """
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.groups: dict[str, set[Listener]] = {}
+
+    def join(self, group: str, listener: Listener) -> None:
+        """Have the listener hear of what the group is about. Call from a coroutine."""
+        self.ensure_running()
+        self.groups.setdefault(group, set()).add(listener)
+
+    def leave(self, group: str, listener: Listener) -> None:
+        listeners = self.groups.get(group, set())
+        listeners.discard(listener)
+        if not listeners:
+            self.groups.pop(group, None)
 
     def ensure_running(self) -> None:
-        """Start listening for the running loop, once. Call from a coroutine."""
+        """Start listening for the running loop, once."""
         loop = asyncio.get_running_loop()
         if self.loop is not loop:
-            self.loop = loop
+            self.loop, self.groups = loop, {}
             threading.Thread(target=self.listen, args=(loop,), name="live-hub", daemon=True).start()
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -41,26 +60,31 @@ class Hub:
                 with bell.listen("live") as ear:
                     while not loop.is_closed():
                         if texts := ear.wait(1.0):
-                            asyncio.run_coroutine_threadsafe(self.pass_on(texts), loop)
+                            loop.call_soon_threadsafe(self.pass_on, texts)
             except RuntimeError:
                 return  # the loop was closed meanwhile
             except Exception:  # one turn of the loop: whatever the carrier raises when its server is away
                 logger.warning("live events are not heard, trying again", exc_info=logger.isEnabledFor(logging.DEBUG))
                 time.sleep(1.0)
 
-    async def pass_on(self, texts: list[str]) -> None:
-        layer = get_channel_layer()
-        assert layer is not None
-        for text in dict.fromkeys(texts):
-            kind, *numbers = text.split()
-            if kind == "run":
-                message = {"type": "run.changed", "run": int(numbers[0])}
-                await layer.group_send(run_group(int(numbers[0])), message)
-                await layer.group_send(EVERYTHING, message)
-            elif kind == "log":
-                await layer.group_send(log_group(int(numbers[0])), {"type": "log.grew"})
-            elif kind == "incident":
-                await layer.group_send(EVERYTHING, {"type": "incident.changed", "incident": int(numbers[0])})
+    def pass_on(self, texts: list[str]) -> None:
+        """Tell each listener of each thing that changed, once, however often it was rung."""
+        for kind, number in dict.fromkeys(map(read, texts)):
+            for group in groups_of(kind, number):
+                for listener in tuple(self.groups.get(group, ())):
+                    listener.hear(kind, number)
+
+
+def read(text: str) -> tuple[str, int]:
+    """Return what changed; what another version rings, and this one does not know, is nothing of ours."""
+    kind, number, *_ = [*text.split(), "", ""]
+    return (kind, int(number)) if number.isascii() and number.isdigit() else ("", 0)
+
+
+def groups_of(kind: str, number: int) -> tuple[str, ...]:
+    if kind == "run":
+        return run_group(number), EVERYTHING
+    return {"log": (log_group(number),), "incident": (EVERYTHING,)}.get(kind, ())
 
 
 hub = Hub()

@@ -5,6 +5,7 @@ from typing import Any
 from django.urls import path
 
 from runs.consumers import EventsConsumer, LogConsumer, RunConsumer
+from runs.page_consumer import PageConsumer
 
 
 def route(address: str, consumer: Any) -> Any:
@@ -13,6 +14,7 @@ def route(address: str, consumer: Any) -> Any:
 
 websocket_urlpatterns: list[Any] = [
     route("ws/events/", EventsConsumer),
+    route("ws/pages/", PageConsumer),
     route("ws/runs/<int:run_id>/", RunConsumer),
     route("ws/block_runs/<int:block_run_id>/logs/", LogConsumer),
 ]

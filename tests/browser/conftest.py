@@ -64,6 +64,7 @@ class Site:
     url: str
     password: str
     project: Path
+    pid: int  # of the supervisor
 
 
 @pytest.fixture(scope="package")
@@ -112,7 +113,7 @@ def answering(process: "subprocess.Popen[str]", project: Path) -> Site:
         if ready := re.search(r"Ready: (http://\S+?)/ ", line):
             password = re.search(r"password (\S+)", said)
             assert password, said
-            return Site(ready[1], password[1], project)
+            return Site(ready[1], password[1], project, process.pid)
     raise AssertionError(f"the server ended:\n{said}")
 
 

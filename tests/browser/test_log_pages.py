@@ -52,6 +52,7 @@ def test_the_page_of_a_log_that_goes_on_follows_it(page: Page) -> None:
 
     page.click("text=whole log")
 
+    page.wait_for_url("**/log/1/")  # and not the end of it on the page before
     expect(page.locator("[data-log-note]")).to_have_text("End of the log.")
     assert re.search(f"{address}blocks/\\d+/log/1/$", page.url)
     said = [text for text in page.locator(".text").all_inner_texts() if text.startswith("line ")]

@@ -1,23 +1,21 @@
-// A page names its socket on <body data-socket>; each message makes its live regions fetch themselves again.
-const PAUSE = 300; // ms between looks: several changes at once are one fetch
+// A page has one socket, named on <body data-socket>: it says when to look again, and brings the log that is followed.
+import { lost, opened, take } from "./log.js";
+
+const SETTLE = 30; // ms: several changes at once are one look
 const FLOOR = 10_000; // ms between looks while there is no socket
 const SLOW = 30_000; // ms between looks while there is one
 const SIGNED_OUT = 4401;
-let wire, again = 1000, pending, dirty = false, looked = Date.now();
+let wire, again = 500, pending, looked = Date.now();
 
-export const socketUrl = (path) => Object.assign(new URL(path, location), { protocol: location.protocol === "https:" ? "wss:" : "ws:" });
+const isOpen = () => wire?.readyState === WebSocket.OPEN;
+export const say = (words) => isOpen() && (wire.send(JSON.stringify(words)), true);
 
 function look() {
   clearTimeout(pending);
   pending = undefined;
-  if (document.hidden) { dirty = true; return; }
-  dirty = false;
+  if (document.hidden) return say({ hidden: true }); // it is told again when somebody sees it
   looked = Date.now();
   document.querySelectorAll("[data-live]").forEach((region) => htmx.trigger(region, "look"));
-}
-
-function soon() {
-  pending ??= setTimeout(look, Math.max(30, looked + PAUSE - Date.now()));
 }
 
 function tell(text, state) {
@@ -25,26 +23,33 @@ function tell(text, state) {
   if (badge) Object.assign(badge, { textContent: text, hidden: false, className: `wire wire-${state}` });
 }
 
-function connect(path) {
-  wire = new WebSocket(socketUrl(path));
-  wire.onopen = () => { again = 1000; tell("live", "on"); soon(); };
-  wire.onmessage = (event) => { if (JSON.parse(event.data).type === "changed") soon(); };
-  wire.onclose = (event) => {
-    if (event.code === SIGNED_OUT) return location.reload();
+function connect() {
+  wire = new WebSocket(Object.assign(new URL(document.body.dataset.socket, location), { protocol: location.protocol.replace("http", "ws") }));
+  wire.onopen = () => {
+    again = 500;
+    tell("live", "on");
+    opened();
+  };
+  wire.onmessage = ({ data }) => {
+    const message = JSON.parse(data);
+    if (message.type === "changed") pending ??= setTimeout(look, SETTLE + message.wait);
+    else take(message);
+  };
+  wire.onclose = ({ code }) => {
+    if (code === SIGNED_OUT) return location.reload();
     tell("every 10 s", "off");
-    setTimeout(connect, again, path);
-    again = Math.min(again * 2, 15_000);
+    lost();
+    setTimeout(connect, again * (1 + Math.random()));
+    again = Math.min(again * 2, 10_000);
   };
 }
 
 export function keepLive() {
-  const path = document.body.dataset.socket;
-  if (!path) return;
-  connect(path);
-  addEventListener("visibilitychange", () => { if (!document.hidden && dirty) look(); });
+  if (!document.body.dataset.socket) return;
+  connect();
+  addEventListener("visibilitychange", () => say({ hidden: document.hidden }) || look());
   addEventListener("online", look);
   setInterval(() => {
-    const pause = wire.readyState === WebSocket.OPEN ? SLOW : FLOOR;
-    if (!document.hidden && Date.now() - looked >= pause) look();
+    if (!document.hidden && Date.now() - looked >= (isOpen() ? SLOW : FLOOR)) look();
   }, 1000);
 }

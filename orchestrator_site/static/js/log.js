@@ -1,48 +1,39 @@
 // A block's log as it is written: drawn by the server, appended here, resumed at its offset.
-import { socketUrl } from "./live.js";
+import { say } from "./live.js";
 import { showTimes } from "./times.js";
 
 const KEEP = 5000; // lines in the page
-const open = new Map(); // element → Tail
+let tail, log = 0; // the newest following's number: what comes of the one before is late
 
 export function keepLogs() {
-  for (const [element, tail] of open) if (!element.isConnected) { tail.stop(); open.delete(element); }
-  for (const element of document.querySelectorAll("[data-log]")) if (!open.has(element)) open.set(element, new Tail(element));
+  const element = document.querySelector("[data-log]");
+  if (element === (tail?.element ?? null)) return;
+  if (!element) say({ follow: 0 });
+  tail = element && new Tail(element);
 }
+
+export const opened = () => tail?.begin();
+export const lost = () => tail?.note("Connecting again …");
+export const take = (message) => { if (tail && message.log === log) tail.take(message); };
 
 class Tail {
   constructor(element) {
     this.element = element;
     this.list = element.querySelector("[role=log] ol");
-    this.note = element.querySelector("[data-log-note]");
     this.from = +element.dataset.from || 0;
-    this.attempt = element.dataset.attempt;
+    this.attempt = +element.dataset.attempt;
     this.waiting = [];
-    this.again = 500;
     this.follow = element.querySelector("[data-follow]");
     this.follow.addEventListener("change", () => this.follow.checked && this.toEnd());
     this.list.addEventListener("scroll", () => {
       const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 24;
       if (atEnd !== this.follow.checked && !this.moving) this.follow.checked = atEnd;
     }, { passive: true });
-    this.connect();
+    this.begin();
   }
 
-  stop() { this.done = true; this.wire?.close(); }
-
-  connect() {
-    const url = socketUrl(this.element.dataset.log);
-    url.search = new URLSearchParams({ format: "html", from: this.from, attempt: this.attempt });
-    this.wire = new WebSocket(url);
-    this.wire.onopen = () => { this.again = 500; this.say("live"); this.drew(); };
-    this.wire.onmessage = (event) => this.take(JSON.parse(event.data));
-    this.wire.onclose = (event) => {
-      if (this.done) return;
-      if (event.code >= 4400 && event.code < 4500) return this.say("Load the page again to see the log.");
-      this.say("Connecting again …");
-      setTimeout(() => this.done || this.connect(), this.again);
-      this.again = Math.min(this.again * 2, 10_000);
-    };
+  begin() {
+    if (!this.done && say({ follow: +this.element.dataset.log, from: this.from, attempt: this.attempt, log: ++log })) this.note("live");
   }
 
   take(message) {
@@ -55,8 +46,8 @@ class Tail {
       this.put(`<li class="mark">attempt ${+message.attempt}</li>`);
     } else {
       this.draw();
-      this.stop();
-      this.say(this.list.childElementCount ? "End of the log." : "It wrote nothing.");
+      this.note(message.type === "gone" ? "Load the page again to see the log." : this.list.childElementCount ? "End of the log." : "It wrote nothing.");
+      this.done = true;
     }
   }
 
@@ -74,10 +65,8 @@ class Tail {
     }
     showTimes(this.list);
     if (this.follow.checked) this.toEnd();
-    if (this.wire.readyState === WebSocket.OPEN) this.drew();
+    if (this === tail) say({ drawn: this.from, log }); // no more comes before
   }
-
-  drew() { this.wire.send(this.from); } // no more comes before
 
   toEnd() {
     this.moving = true;
@@ -88,5 +77,5 @@ class Tail {
     });
   }
 
-  say(text) { this.note.textContent = text; }
+  note(text) { if (!this.done) this.element.querySelector("[data-log-note]").textContent = text; }
 }
