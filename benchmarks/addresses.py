@@ -50,7 +50,9 @@ QUERIES: dict[str, Sequence[str]] = {
     "pipelines/": ("q=load_1", "page=2"),
     "schedules/": ("q=load_1", "state=paused", "page=9"),
     "backfills/": ("q=backfill",),
-    "load/": ("hours=168",),
+    "load/": ("timezone=Europe/Berlin",),
+    "runs/%(run_id)s/": ("blocks=all",),
+    "pipelines/%(uuid)s/grid/": ("blocks=all", "runs=100"),
     "api/v1/pipeline_runs": (
         "status=failed",
         "pipeline_uuid=load_000&status=failed",
@@ -65,7 +67,18 @@ QUERIES: dict[str, Sequence[str]] = {
         "q=nothing",
     ),
     "api/v1/pipelines/%(pipeline_uuid)s/pipeline_runs": ("status=failed", "order=created_at", "q=nothing"),
-    "api/v1/block_runs": ("status=failed", "status=running", "block_uuid=step_2", "block_uuid=nothing", "q=nothing"),
+    "api/v1/block_runs": (
+        "status=failed",
+        "status=running",
+        "status=initial",
+        "block_uuid=step_2",
+        "block_uuid=nothing",
+        "pipeline_uuid=load_000&block_uuid=nothing",
+        "started_at__gte=2099-01-01T00:00:00Z",
+        "role=callback",
+        "passed_sla=true",
+        "q=nothing",
+    ),
     "api/v1/occurrences": ("decision=missed", "decision=held", "order=scheduled_for", "pipeline_uuid=load_001"),
     "admin/runs/pipelinerun/": ("status__exact=failed", "origin__exact=manual", "q=load_03", "p=20", "o=4"),
     "admin/runs/blockrun/": ("status__exact=failed", "q=step_2", "p=20"),
@@ -203,7 +216,7 @@ def addresses(places: Places, *, briefly: bool = False) -> Iterator[Address]:
             path = f"/{route % chosen}{NEEDED.get(route, '')}"
             shown = "/" + PLACE.sub(r"{\1}", route) + (f" ({word})" if word else "")
             yield Address(shown, path)
-            if not word and not briefly:
+            if word in ("", "wide") and not briefly:
                 yield from (Address(f"{shown}?{query}", f"{path}?{query}") for query in QUERIES.get(route, ()))
 
 

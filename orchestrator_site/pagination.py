@@ -1,5 +1,6 @@
 """Pages of a list: the next page starts after the last row seen, however many rows were added meanwhile."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
+
+
+AMONG = {
+    "type": "object",
+    "description": "There when not all rows were looked at: the `newest` so many `of` a resource, from the id `since` "
+    "on. Older ones are found by asking for ids below it (`id__lt`, `pipeline_run_id__lt`).",
+    "required": ["newest", "of", "since"],
+    "properties": {"newest": {"type": "integer"}, "of": {"type": "string"}, "since": {"type": "integer"}},
+}
 
 
 class KeysetPagination(BasePagination):
@@ -42,14 +52,15 @@ class KeysetPagination(BasePagination):
         if self.last is not None:
             url = self.request.build_absolute_uri()
             following = replace_query_param(url, "cursor", write_cursor(self.order, self.last))
-        return Response({"results": data, "next": following})
+        among = getattr(self.request, "among", None)  # of a large table: which rows were looked at
+        return Response({"results": data, "next": following, **({"among": asdict(among)} if among else {})})
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         following = {"type": ["string", "null"], "format": "uri", "description": "The next page, if there is one."}
         return {
             "type": "object",
             "required": ["results", "next"],
-            "properties": {"results": schema, "next": following},
+            "properties": {"results": schema, "next": following, "among": AMONG},
         }
 
     def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:

@@ -114,8 +114,8 @@ class AllowedFilters(BaseFilterBackend):
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: "APIView") -> QuerySet[Any]:
         given = request.query_params.dict()
-        if given.get("q") and (rows := getattr(view, "searches_newest", None)):
-            queryset = newest(queryset, rows)
+        if bounded := getattr(view, "bounded", None):
+            queryset, request.among = bounded(queryset, given)  # type: ignore[attr-defined]
         return narrowed(queryset, given, getattr(view, "filters", {}), getattr(view, "search_fields", ()))
 
     def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:
@@ -145,10 +145,38 @@ def narrowed(
     return queryset
 
 
+@dataclass(frozen=True)
+class Among:
+    """Which rows of a large table were looked at: the `newest` so many `of` a resource, from the id `since` on.
+
+    Older ones are found by asking for ids below it.
+    """
+
+    newest: int
+    of: str
+    since: int
+
+
 def newest(queryset: QuerySet[Any], rows: int) -> QuerySet[Any]:
     """Leave out all but so many of the newest rows of the table: no index finds words in millions of them."""
-    last = queryset.model._default_manager.order_by("-pk").values_list("pk", flat=True).first() or 0
-    return queryset.filter(pk__gt=last - rows)
+    return queryset.filter(pk__gt=last_key(queryset) - rows)
+
+
+def last_key(queryset: QuerySet[Any]) -> int:
+    return queryset.model._default_manager.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def among_newest(queryset: QuerySet[Any], rows: int, given: Mapping[str, str]) -> tuple[QuerySet[Any], Among | None]:
+    """Do as `newest`, below the id that is given by `id__lt`; None beside it where that leaves nothing out."""
+    last = last_key(queryset)
+    if below := given.get("id__lt"):
+        last = min(last, read_number(below, "id__lt") - 1)
+    since = last - rows + 1
+    if since <= 1:
+        return queryset, None
+    return queryset.filter(pk__gte=since), Among(
+        rows, str(queryset.model._meta.verbose_name_plural).replace(" ", "_"), since
+    )
 
 
 def spellings(name: str, filter_: Filter) -> list[str]:

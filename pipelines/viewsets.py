@@ -9,7 +9,16 @@ from rest_framework import mixins, viewsets
 from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 
-from pipelines.filters import Filter, allowed_parameters, check_parameters, choice, instant, text
+from pipelines.filters import (
+    Among,
+    Filter,
+    allowed_parameters,
+    among_newest,
+    check_parameters,
+    choice,
+    instant,
+    text,
+)
 from pipelines.models import Pipeline
 from pipelines.serializers import PipelineDetailSerializer, PipelineSerializer
 
@@ -41,6 +50,12 @@ class Resource(viewsets.GenericViewSet[Any]):
         if not request.META.get("CONTENT_LENGTH") and "chunked" in request.headers.get("Transfer-Encoding", ""):
             request.META["CONTENT_LENGTH"] = "-1"
         return super().initialize_request(request, *args, **kwargs)
+
+    def bounded(self, queryset: QuerySet[Any], given: Mapping[str, str]) -> tuple[QuerySet[Any], Among | None]:
+        """Leave out the old rows of a list for which no index answers what is `given`; say which were looked at."""
+        if not given.get("q") or self.searches_newest is None:
+            return queryset, None
+        return among_newest(queryset, self.searches_newest, given)
 
     def required_scope(self) -> str:
         default = "read" if self.request.method in ("GET", "HEAD", "OPTIONS") else "write"

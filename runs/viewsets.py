@@ -25,6 +25,7 @@ from pipelines.refusal import Refusal
 from pipelines.viewsets import Resource, validated
 from runs import lifecycle, logs
 from runs.block_actions import BlockActions
+from runs.block_bounds import bounded_blocks
 from runs.bulk.actions import BulkActions
 from runs.callback_actions import CallbackActions
 from runs.comparing import compare_resource
@@ -180,6 +181,7 @@ class BlockRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, BlockAct
     }
     search_fields = ("block_uuid", "name", "reason")
     searches_newest = 20_000
+    bounded = bounded_blocks
     orders = ("id", "position")
     action_parameters = {"logs": ("offset", "limit", "attempt", "as"), **output_actions.PARAMETERS}
     scopes = {"mark": "run", "cancel": "run"}

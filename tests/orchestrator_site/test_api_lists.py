@@ -165,3 +165,16 @@ def test_the_schema_says_among_how_many_words_are_looked_for() -> None:
     (told,) = [each["description"] for each in parameters if each["name"] == "q"]
 
     assert told == "Words to look for. Looked for among the newest 20,000."
+
+
+def test_what_was_looked_at_is_said_and_older_rows_are_found_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PipelineRunViewSet, "searches_newest", 2)
+    runs = [make_run(trigger_name="nightly") for _ in range(3)]
+    client = make_client()
+
+    newest = client.get("/api/v1/pipeline_runs?q=night").json()
+    older = client.get(f"/api/v1/pipeline_runs?q=night&id__lt={newest['among']['since']}").json()
+
+    assert newest["among"] == {"newest": 2, "of": "pipeline_runs", "since": runs[1].pk}
+    assert [row["id"] for row in older["results"]] == [runs[0].pk]
+    assert "among" not in client.get("/api/v1/pipeline_runs").json()
