@@ -8,8 +8,8 @@ from datetime import datetime
 from django.db.models import Count
 
 from executors import registry
-from runs.models import BlockRun, Worker, WorkerKind
-from runs.models.runs import BlockRunQuerySet, Written
+from runs.models import BlockRun, BlockRunQuerySet, Worker, WorkerKind
+from runs.models.written import Written
 from runs.reasons.ailing import Ailing, ailing
 from runs.states import BlockStatus
 

@@ -9,7 +9,7 @@ from alerts.kinds import Deadline, Moments
 from alerts.models import AlertRule, Bookmark, Kind
 from alerts.watching import going_on, service_levels
 from alerts.watching.look import Look, Subject, about_all, covers
-from runs.models.runs import Written
+from runs.models.written import Written
 from schedules.models import Decision, Occurrence
 from schedules.reasons.drift import about
 

@@ -16,7 +16,7 @@ from pipelines.models import Pipeline
 from runs.listing.spans import read_moment, read_span
 from runs.listing.widgets import QuickSelect
 from runs.models import Origin, PipelineRun, PipelineRunQuerySet
-from runs.models.runs import choices
+from runs.models.written import choices
 from runs.states import RUN_FINISHED, RunStatus
 from runs.viewer_zone import viewer_zone, zone_of_form
 

@@ -1,20 +1,10 @@
 """Pipeline runs, block runs, the workers that own them, and what they leave behind."""
 
+from runs.models.blocks import BlockRun, BlockRunQuerySet, Pool, PoolQuerySet, Role
 from runs.models.records import Attempt, Event, Removal
-from runs.models.runs import (
-    ENDED,
-    NO_ITEMS,
-    NOTHING,
-    BlockRun,
-    BlockRunQuerySet,
-    Origin,
-    PipelineRun,
-    PipelineRunQuerySet,
-    Pool,
-    PoolQuerySet,
-    Role,
-)
+from runs.models.runs import ENDED, Origin, PipelineRun, PipelineRunQuerySet
 from runs.models.workers import LEASED, Worker, WorkerKind, WorkerQuerySet
+from runs.models.written import NO_ITEMS, NOTHING
 
 __all__ = [
     "Attempt",

@@ -2,7 +2,8 @@
 
 from django.db import models
 
-from runs.models.runs import BlockRun, PipelineRun
+from runs.models.blocks import BlockRun
+from runs.models.runs import PipelineRun
 
 
 class Attempt(models.Model):

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Count, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
-from runs.models.runs import BlockRun
+from runs.models.blocks import BlockRun
 from runs.states import BlockStatus
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from runs.models.runs import choices
+from runs.models.written import choices
 from runs.searching.scanning import LEVELS, SOURCES, Wanted
 from runs.states import RunStatus
 from runs.viewer_zone import read_local, viewer_zone, zone_of_form

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from runs.models import Origin
-from runs.models.runs import Written
+from runs.models.written import Written
 
 
 class Decision(models.TextChoices):
