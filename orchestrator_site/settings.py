@@ -1,5 +1,7 @@
 """All settings, read from the environment here and nowhere else (docs/settings.md)."""
 
+import base64
+import contextlib
 import os
 import secrets
 import socket
@@ -47,11 +49,30 @@ def envnumber(name: str, default: float, *, low: float, high: float) -> float:
     return value
 
 
+def envwhole(name: str, default: int, *, low: int, high: int) -> int:
+    value = envnumber(name, default, low=low, high=high)
+    if value != int(value):
+        raise ImproperlyConfigured(f"{name}={value:g} is not a whole number; use {low} to {high}.")
+    return int(value)
+
+
+def envwords(name: str, default: str) -> list[str]:
+    """Return what stands between the commas."""
+    return [word for part in envstr(name, default).split(",") if (word := part.strip())]
+
+
 def envurl(name: str, *schemes: str) -> str:
     """Return the URL or ""; refuse other schemes. The value may hold a password: it is never printed."""
     value = os.environ.get(name, "").strip()
-    if value and urlsplit(value).scheme not in schemes:
-        raise ImproperlyConfigured(f"{name} has the scheme {urlsplit(value).scheme!r}; use {' or '.join(schemes)}.")
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # a [ in a password, most likely
+        hint = "write other signs than letters and digits in a password as %XX ([ as %5B)"
+        raise ImproperlyConfigured(f"{name} cannot be read as an address; {hint}.") from None
+    if value and parts.scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} has the scheme {parts.scheme!r}; use {' or '.join(schemes)}.")
+    if parts.scheme in ("http", "https") and not parts.hostname:
+        raise ImproperlyConfigured(f"{name} names no host; for example {schemes[-1]}://jobs.example.com.")
     return value
 
 
@@ -76,19 +97,31 @@ def kept_secret(name: str, filename: str, make: Any) -> str:
     if value := os.environ.get(name, "").strip():
         return value
     path = DATA_DIR / filename
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(made := make())
-    return str(made)
+    if not path.exists():
+        draft = DATA_DIR / f".{filename}-{os.getpid()}"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(make())
+        with contextlib.suppress(FileExistsError):  # of several processes that start at once, one is first
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text().strip()
 
 
 def fernet_key() -> str:
-    import base64
-
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def secrets_keys() -> list[str]:
+    """Return the Fernet keys, the newest first; refuse what is none. They are never printed."""
+    keys = [key for part in kept_secret("SECRETS_KEYS", "secrets_keys", fernet_key).split(",") if (key := part.strip())]
+    for place, key in enumerate(keys, 1):
+        try:
+            size = len(base64.urlsafe_b64decode(key))
+        except ValueError:
+            size = 0
+        if size != 32:
+            raise ImproperlyConfigured(f"SECRETS_KEYS: key {place} is no Fernet key: 32 bytes in URL-safe base64.")
+    return keys
 
 
 def refuse_unknown_names() -> None:
@@ -96,6 +129,26 @@ def refuse_unknown_names() -> None:
     for name in os.environ:
         if name.startswith("ORCHESTRATOR_") and name not in ("ORCHESTRATOR_DATA_DIR", "ORCHESTRATOR_PROJECT"):
             raise ImproperlyConfigured(f"{name} is not a setting; ORCHESTRATOR_DATA_DIR and ORCHESTRATOR_PROJECT are.")
+
+
+def public_url() -> str:
+    """Return scheme and host, as they stand in an Origin: pages know no path in front of theirs."""
+    value = envurl("PUBLIC_URL", "http", "https").rstrip("/")
+    parts = urlsplit(value)
+    if parts.path or parts.query or parts.fragment:
+        raise ImproperlyConfigured(
+            "PUBLIC_URL has a path; use the scheme and the host alone: https://jobs.example.com."
+        )
+    return value
+
+
+def variables_url() -> str:
+    value = envstr("VARIABLES_URL", str(DATA_DIR / "variables"))
+    if not value.startswith("/") and not all(value.partition("://")):
+        raise ImproperlyConfigured(
+            f"VARIABLES_URL={value[:80]!r} is no place for outputs; use an absolute folder, or a store: s3://bucket/outputs."
+        )
+    return value
 
 
 NO_STORES = ("memory", "http", "https", "data", "zip", "tar", "cached", "blockcache", "filecache", "simplecache")
@@ -123,9 +176,9 @@ DEBUG = envbool("DEBUG", default=False)
 SECRET_KEY = kept_secret("SECRET_KEY", "secret_key", lambda: secrets.token_urlsafe(50))
 if len(SECRET_KEY) < 32:
     raise ImproperlyConfigured("SECRET_KEY is shorter than 32 characters; use a long random one, or leave it unset.")
-SECRETS_KEYS = kept_secret("SECRETS_KEYS", "secrets_keys", fernet_key).replace(" ", "").split(",")
-PUBLIC_URL = envurl("PUBLIC_URL", "http", "https").rstrip("/")
-ALLOWED_HOSTS = [host for host in envstr("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if host]
+SECRETS_KEYS = secrets_keys()
+PUBLIC_URL = public_url()
+ALLOWED_HOSTS = envwords("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 if "*" in ALLOWED_HOSTS and ENV == "prod":
     raise ImproperlyConfigured("ALLOWED_HOSTS=* is refused with ENV=prod; name the hosts.")
 if DEBUG and ENV == "prod":
@@ -134,12 +187,12 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 
 # --- what is run, and where -----------------------------------------------------------------------------------------
 PROJECT_DIR = Path(envstr("ORCHESTRATOR_PROJECT", str(BASE_DIR / "demo_project"))).expanduser().resolve()
-WORKERS = int(envnumber("WORKERS", max(4, min(16, os.cpu_count() or 4)), low=1, high=256))
+WORKERS = envwhole("WORKERS", max(4, min(16, os.cpu_count() or 4)), low=1, high=256)
 LOGS_URL = logs_url()
-VARIABLES_URL = envstr("VARIABLES_URL", str(DATA_DIR / "variables"))
+VARIABLES_URL = variables_url()
 SCHEDULER_POLL_SECONDS = envnumber("SCHEDULER_POLL_SECONDS", 5, low=0.1, high=60)
-BACKFILL_MOST_SLOTS = int(envnumber("BACKFILL_MOST_SLOTS", 10_000, low=1, high=100_000))
-DYNAMIC_BLOCK_LIMIT = int(envnumber("DYNAMIC_BLOCK_LIMIT", 10_000, low=1, high=100_000))
+BACKFILL_MOST_SLOTS = envwhole("BACKFILL_MOST_SLOTS", 10_000, low=1, high=100_000)
+DYNAMIC_BLOCK_LIMIT = envwhole("DYNAMIC_BLOCK_LIMIT", 10_000, low=1, high=100_000)
 # Whether messages may go to addresses of this machine and of private networks (design: security.md S14).
 ALERTS_ALLOW_PRIVATE_ADDRESSES = envbool("ALERTS_ALLOW_PRIVATE_ADDRESSES", default=ENV == "dev")
 # More incidents of a rule than this within a minute are told as one (alerts/gathering.py); 0: never.
@@ -156,8 +209,8 @@ SELF_FENCE_SECONDS = 14
 KILL_GRACE_SECONDS = 8  # what was cancelled is gone within ten, the second until it is noticed included
 DRAIN_SECONDS = envnumber("DRAIN_SECONDS", 30, low=0, high=3600)
 LOST_WORKER_ATTEMPTS = 3
-CALLBACK_TIMEOUT_SECONDS = int(envnumber("CALLBACK_TIMEOUT_SECONDS", 600, low=1, high=86_400))
-PARKED_BLOCKS_PER_WORKER = int(envnumber("PARKED_BLOCKS_PER_WORKER", 50, low=0, high=1000))
+CALLBACK_TIMEOUT_SECONDS = envwhole("CALLBACK_TIMEOUT_SECONDS", 600, low=1, high=86_400)
+PARKED_BLOCKS_PER_WORKER = envwhole("PARKED_BLOCKS_PER_WORKER", 50, low=0, high=1000)
 LOG_CAP_BYTES = int(envnumber("LOG_CAP_MB", 100, low=0.01, high=100_000) * 1024 * 1024)  # of one attempt at a block
 
 # --- Django ---------------------------------------------------------------------------------------------------------
