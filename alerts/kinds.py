@@ -12,6 +12,7 @@ from schedules.reasons.drift import about
 
 YEAR = 366 * 86_400
 LONGEST_PATTERN = 200
+LARGEST = 10**300  # of what can be written as a float
 DECISIONS = ("missed", "expired", "skipped")
 SINCE = ("due", "start")
 
@@ -101,10 +102,12 @@ def refused(name: str, message: str, hint: str) -> Refusal:
 
 def number(settings: Mapping[str, Any], name: str, default: float | None, low: float, high: float, hint: str) -> float:
     value = settings.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    is_odd = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
+    if is_odd or not isinstance(value, int | float):
         raise refused(name, f"{name} is {'missing' if value is None else 'no number'}.", hint)
-    if not low <= value <= high:
-        raise refused(name, f"{name} is {value:g}, which is outside {low:g} to {high:g}.", hint)
+    if not low <= value <= high:  # a whole number may be larger than any that has a fraction
+        typed = f"{value:g}" if abs(value) <= LARGEST else f"{str(value)[:20]}…"
+        raise refused(name, f"{name} is {typed}, which is outside {low:g} to {high:g}.", hint)
     return value
 
 

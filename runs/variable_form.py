@@ -89,11 +89,19 @@ def field_of(name: str, default: Any) -> forms.Field:
     match default:
         case bool():
             return YesNoField(initial=default, **plain)
-        case int() | float() if math.isfinite(default):
+        case int() | float() if is_finite(default):
             return NumberField(kind=type(default), initial=default, **plain)
         case str():
             return TextField(initial=default, **plain)
     return JSONField(initial=json.dumps(default, ensure_ascii=False), **plain)
+
+
+def is_finite(number: float) -> bool:
+    """Tell whether a number can be reckoned with: a whole one may be larger than any with a fraction."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 class YesNoField(forms.ChoiceField):
@@ -137,7 +145,7 @@ class NumberField(forms.CharField):
             found = self.kind(text)
         except ValueError:
             found = math.nan
-        if not math.isfinite(found):
+        if not is_finite(found):
             what = "a whole number, for example 7" if self.kind is int else "a number, for example 0.5"
             raise forms.ValidationError(f"{text[:40]} is not {what}.", code="invalid")
         return found

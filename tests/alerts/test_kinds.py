@@ -34,6 +34,8 @@ def test_every_kind_can_be_read_with_its_defaults(kind: str) -> None:
         (Kind.DEADLINE, {"seconds": 60, "since": "noon"}, "settings.since", "due"),
         (Kind.FRESHNESS, {"seconds": float("nan")}, "settings.seconds", "no number"),
         (Kind.QUEUE_TIME, {"seconds": 0}, "settings.seconds", "outside"),
+        (Kind.QUEUE_TIME, {"seconds": 10**400}, "settings.seconds", "outside 1 to"),
+        (Kind.ROW_COUNT, {"high": 10**400}, "settings.high", "outside 0 to"),
         (Kind.SLOWER, {"factor": 0.5}, "settings.factor", "outside"),
         (Kind.SLOWER, {"samples": 2}, "settings.samples", "3 to 100"),
         (Kind.OCCURRENCE_MISSED, {"decisions": []}, "settings.decisions", "one or more of"),

@@ -65,6 +65,7 @@ def test_a_field_that_is_emptied_leaves_the_default(name: str) -> None:
     [
         ("year", "soon", "soon is not a whole number, for example 7"),
         ("year", "1.5", "1.5 is not a whole number"),
+        ("year", "9" * 400, f"{'9' * 40} is not a whole number"),
         ("share", "nan", "nan is not a number"),
         ("share", "half", "half is not a number, for example 0.5"),
         ("dry", "maybe", "maybe is neither yes nor no"),
@@ -104,7 +105,7 @@ def test_only_so_many_variables_have_fields() -> None:
     assert (len(form.typed), form.unshown) == (MOST_FIELDS, 5)
 
 
-@pytest.mark.parametrize("default", [float("nan"), float("inf"), {"a": "ü"}, "a\n" * 60])
+@pytest.mark.parametrize("default", [float("nan"), float("inf"), 10**400, {"a": "ü"}, "a\n" * 60])
 def test_an_odd_default_comes_back_as_it_was(default: Any) -> None:
     assert variables(filled({"odd": default}, **as_it_opens({"odd": default}))) == {}
 
