@@ -322,12 +322,13 @@ def kind_of(expression: str) -> Kind:
         raise InvalidSchedule(f"A schedule interval has at most {LONGEST} characters; this one has {len(expression)}.")
     if strange := re.search(r"[^\t\x20-\x7e]", text):
         raise InvalidSchedule(
-            f"A schedule interval is written on one line in plain ASCII; {ascii(strange.group())} is not."
+            f"A schedule interval is written on one line in plain ASCII; {ascii(strange.group())} is not.",
+            hint="" if begun[1] else "Write the RRULE alone: DTSTART is the trigger's start_time.",
         )
     return Kind(begun[1].lower()) if begun[1] else Kind.RRULE
 
 
-BEGINNINGS = re.compile(r"(every|on)(?![a-z])|rrule|freq\s*=", re.IGNORECASE)
+BEGINNINGS = re.compile(r"(every|on)(?![a-z])|rrule|dtstart|freq\s*=", re.IGNORECASE)
 AFTER_THE_TABLES = datetime(2038, 1, 1, tzinfo=UTC)  # from here on a zone's changes are a fixed rule
 
 

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import product
 
@@ -132,6 +133,8 @@ def split_fields(expression: str) -> list[str]:
     """Return the five fields; refuse what is not even the shape of a cron expression."""
     if len(expression) > LONGEST:
         raise InvalidSchedule(f"A cron expression has at most {LONGEST} characters; this one has {len(expression)}.")
+    if re.search(r"[\r\n]", expression.strip()):
+        raise InvalidSchedule("A cron expression is one line.", hint="Make a trigger for each.")
     if strange := re.search(r"[^\t\x20-\x7e]", expression.strip()):
         raise InvalidSchedule(
             f"A cron expression is written in plain ASCII; {ascii(strange.group())} is not.",
@@ -143,6 +146,8 @@ def split_fields(expression: str) -> list[str]:
     if text.startswith("@"):
         return read_nickname(text).split()
     fields = text.split()
+    if len(fields) == 1 and f"@{text.lower()}" in MACROS:
+        raise InvalidSchedule(f"{shown(text)} is not known.", hint=f"Write @{text.lower()}.")
     if len(fields) != len(FIELDS):
         more = "Seconds and years are not supported: write" if len(fields) > len(FIELDS) else "Write"
         raise InvalidSchedule(
@@ -155,7 +160,8 @@ def split_fields(expression: str) -> list[str]:
 def read_nickname(text: str) -> str:
     if text.lower() in MACROS:
         return MACROS[text.lower()]
-    hint = f"Known are @once, {', '.join(MACROS)} and @always_on."
+    near = get_close_matches(text.lower(), ["@once", *MACROS, "@always_on"], n=1, cutoff=0.8)
+    hint = f"Did you mean {near[0]}?" if near else f"Known are @once, {', '.join(MACROS)} and @always_on."
     if every := re.fullmatch(r"@every\s+(\d{1,2})m(?:in)?", text, re.IGNORECASE):
         minutes = int(every.group(1))
         plain = f"*/{minutes} * * * *" if minutes and not 60 % minutes and minutes < 60 else f"every {minutes} minutes"
@@ -211,10 +217,9 @@ class FieldSpec:
             if high == 0 and self.is_weekday:
                 hint = f"Write {low}-7: Sunday is 7 at the end of a range."
             else:
-                around = [*range(self.low, high + 1), *range(low, self.high + (not self.is_weekday))]
-                hint = f"Write {','.join(map(str, around))}."
+                hint = f"Write {span(low, self.high - self.is_weekday)},{span(self.low, high)}."
             raise self.refuse(f"the range {shown(item)} runs backwards.", hint)
-        return str(low) if low == high else f"{low}-{high}"
+        return span(low, high)
 
     def check_special_weekday(self, item: str) -> str:
         """Return `5#2` and `L5` (also written `5L`) in croniter's spelling, or "" for a plain weekday."""
@@ -257,6 +262,10 @@ class FieldSpec:
 
     def refuse(self, problem: str, hint: str = "") -> InvalidSchedule:
         return InvalidSchedule(f"{self.name}: {problem}", hint=hint)
+
+
+def span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low}-{high}"
 
 
 def shown(text: str) -> str:

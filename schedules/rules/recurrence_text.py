@@ -138,8 +138,10 @@ def read_weekdays(
         if match[1] is None:
             plain.add(WEEKDAYS[match[2]])
             continue
-        if frequency > Frequency.MONTHLY or "BYWEEKNO" in parts:
+        if frequency > Frequency.MONTHLY:
             raise refuse(f"BYDAY: {shown(item)} needs FREQ=MONTHLY or YEARLY.", f"Use {match[2]}.")
+        if "BYWEEKNO" in parts:
+            raise refuse(f"BYDAY: {shown(item)} has a number beside BYWEEKNO.", f"Use {match[2]}: a week has only one.")
         if not 1 <= abs(int(match[1])) <= (53 if within_year else 5):
             raise refuse(f"BYDAY: the number of {shown(item)} is outside 1–{53 if within_year else 5}.")
         nth.add((WEEKDAYS[match[2]], int(match[1])))
