@@ -14,7 +14,7 @@ from pipelines.refusal import Refusal
 from runs.forms import JSONObjectField
 from schedules.models import PipelineSchedule, ScheduleType, Source
 from schedules.pages import form_settings
-from schedules.pages.form_fields import TagsField, wall_clock
+from schedules.pages.form_fields import TagsField, wall_clock, zone
 from schedules.pages.plans import draft
 from schedules.pages.setting_fields import SettingsFields
 from schedules.policies import mistakes
@@ -63,13 +63,7 @@ class ScheduleForm(SettingsFields):
             attrs={"placeholder": "0 6 * * 1-5", "list": "intervals", "class": "mono", "spellcheck": "false"}
         ),
     )
-    timezone = forms.CharField(
-        label="Time zone",
-        initial="UTC",
-        max_length=64,
-        widget=forms.TextInput(attrs={"list": "zones", "spellcheck": "false"}),
-        error_messages={"required": "Use an IANA name such as Europe/Berlin, or UTC."},
-    )
+    timezone = zone()
     start_time = wall_clock("Not before")
     end_time = wall_clock("Not after")
     description = forms.CharField(

@@ -16,7 +16,7 @@ from schedules.backfilling import backfills
 from schedules.backfilling.slot_states import Plan
 from schedules.forms import instant_of
 from schedules.models import Backfill, IntervalType, PipelineSchedule, ScheduleType, Which
-from schedules.pages.form_fields import wall_clock
+from schedules.pages.form_fields import wall_clock, zone
 from schedules.timetable import read_zone
 
 T = TypeVar("T")
@@ -50,12 +50,7 @@ class BackfillForm(forms.Form):
     )
     start_at = wall_clock("First slot")
     end_at = wall_clock("Last slot")
-    timezone = forms.CharField(
-        label="Time zone",
-        max_length=64,
-        widget=forms.TextInput(attrs={"list": "zones", "spellcheck": "false"}),
-        error_messages={"required": "Use an IANA name such as Europe/Berlin, or UTC."},
-    )
+    timezone = zone()
     interval_units = forms.IntegerField(label="A slot every", initial=1)
     interval_type = forms.ChoiceField(label="Interval", choices=INTERVALS)
     which = forms.ChoiceField(label="Run", choices=WHICH, initial=Which.MISSING)
@@ -173,11 +168,11 @@ def label_of(schedule: PipelineSchedule) -> str:
 
 def last_week(schedule: PipelineSchedule | None, moment: datetime) -> dict[str, Any]:
     """Return what an unasked planner begins with: the days, or the trigger's moments, of the last week."""
-    zone = schedule.timezone if schedule else "UTC"
-    midnight = moment.astimezone(zone_or_utc(zone)).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    name = schedule.timezone if schedule else "UTC"
+    midnight = moment.astimezone(zone_or_utc(name)).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     is_timed = schedule is not None and schedule.schedule_type == ScheduleType.TIME
     return {
-        "timezone": zone,
+        "timezone": name,
         "start_at": midnight - WEEK,
         "end_at": midnight,
         "interval_type": IntervalType.SCHEDULE if is_timed else IntervalType.DAY,

@@ -18,7 +18,7 @@ from schedules.days.calendars import Calendar, CalendarKind
 from schedules.days.day_sets import WEEKDAYS, entries_of, lines_of
 from schedules.days.ics_days import MOST_BYTES
 from schedules.days.maintenance import Effect, MaintenanceWindow, Scope
-from schedules.pages.form_fields import choice, flag, span, wall_clock
+from schedules.pages.form_fields import choice, flag, span, wall_clock, zone
 from schedules.timetable import read_zone
 
 TIMES = ("starts_at", "ends_at", "until")
@@ -180,13 +180,7 @@ class WindowForm(CheckedForm):
         widget=forms.TextInput(attrs={"list": "values", "spellcheck": "false"}),
     )
     again = choice("It is open", [("", "once"), ("again", "again and again")])
-    timezone = forms.CharField(
-        label="Time zone",
-        initial="UTC",
-        max_length=64,
-        widget=forms.TextInput(attrs={"list": "zones", "spellcheck": "false"}),
-        error_messages={"required": "Use an IANA name such as Europe/Berlin, or UTC."},
-    )
+    timezone = zone()
     starts_at = wall_clock("From")
     ends_at = wall_clock("To")
     recurrence = forms.CharField(

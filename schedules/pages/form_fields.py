@@ -96,6 +96,16 @@ def wall_clock(label: str) -> NaiveDateTimeField:
     return NaiveDateTimeField(label=label, required=False, widget=widget, input_formats=formats)
 
 
+def zone() -> forms.CharField:
+    return forms.CharField(
+        label="Time zone",
+        initial="UTC",
+        max_length=64,
+        widget=forms.TextInput(attrs={"list": "zones", "spellcheck": "false"}),
+        error_messages={"required": "Use an IANA name such as Europe/Berlin, or UTC."},
+    )
+
+
 def flag(label: str, help_text: str = "") -> forms.BooleanField:
     return forms.BooleanField(required=False, label=label, help_text=help_text)
 
