@@ -5,26 +5,15 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from runs.log_lines import plain
+from runs.storing.archives import Readable
 
 AT_ONCE = 2 * 1024 * 1024  # bytes
 LONGEST_LINE = 512 * 1024
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 SOURCES = ("stdout", "stderr", "log", "system")
-
-
-class Part(Protocol):
-    """A stretch of a log that can be read by offset."""
-
-    @property
-    def start(self) -> int: ...
-
-    @property
-    def end(self) -> int: ...
-
-    def read(self, at: int, limit: int) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ def at_least(level: str) -> tuple[str, ...]:
     return LEVELS[LEVELS.index(level) :]
 
 
-def scan(parts: Sequence[Part], wanted: Wanted, *, offset: int = 0, most: int, until: float) -> Found:
+def scan(parts: Sequence[Readable], wanted: Wanted, *, offset: int = 0, most: int, until: float) -> Found:
     """Look for lines from `offset` on, until there are `most` of them or the monotonic clock says `until`."""
     found = Found(next_offset=offset)
     for part in parts:
