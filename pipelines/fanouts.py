@@ -65,14 +65,6 @@ def item(number: int, chunk: Mapping[str, Any]) -> Any:
     return value[number - chunk["start"]] if chunk["type"] in LISTS else value
 
 
-def chunk_of(fanout: Mapping[str, Any], number: int) -> Chunk:
-    """Return the chunk that holds item `number`; raise IndexError where there is none."""
-    for chunk in fanout["chunks"]:
-        if chunk["start"] <= number < chunk["start"] + chunk["count"]:
-            return dict(chunk)
-    raise IndexError(number)
-
-
 def all_items(url: str, *, unpickle: bool) -> list[Any]:
     """Read every item, from the file that lists the chunks. Raises as formats.read does."""
     values: list[Any] = []

@@ -165,19 +165,6 @@ def reveal(value: Any, secret: Callable[[str], str | None]) -> Any:
     return value
 
 
-def reveal_variables(
-    variables: Mapping[str, Any], declared: Mapping[str, Any], secret: Callable[[str], str | None]
-) -> dict[str, Any]:
-    """Return a run's variables with secrets filled in where the value is the one that the pipeline's file declares.
-
-    What a trigger or a request sent stays as it is: it could ask for a secret that its sender may not see.
-    """
-    return {
-        name: reveal(value, secret) if name in declared and declared[name] == value else value
-        for name, value in variables.items()
-    }
-
-
 def reveal_text(text: str, secret: Callable[[str], str | None]) -> str:
     """Fill secrets into `{{ … }}`; other expressions stay. Raise Refusal for a secret that is not stored."""
 

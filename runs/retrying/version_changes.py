@@ -34,10 +34,6 @@ class VersionChange:
     variables: Sequence[Setting] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)  # of the run
 
-    @property
-    def is_none(self) -> bool:
-        return self.pinned.pk == self.current.pk
-
 
 def change_to_current(run: PipelineRun, rows: Iterable[BlockRun]) -> VersionChange:
     """Work out what the current version changes in a run; raise Refusal where it cannot be run. Stores nothing."""

@@ -74,17 +74,6 @@ def last_of(
     return max(matching, key=lambda window: window.until, default=None)
 
 
-def next_change(moment: datetime) -> datetime | None:
-    """Return when the next window opens or ends after `moment`; one query."""
-    changes = []
-    for window in MaintenanceWindow.objects.possible(moment):
-        open_now = read(window, lambda each: each.opening_at(moment))
-        coming = read(window, lambda each: each.next_opening(moment))
-        changes += [open_now[1]] if open_now else []
-        changes += [coming[0]] if coming else []
-    return min(changes, default=None)
-
-
 def read(window: MaintenanceWindow, ask: Callable[[MaintenanceWindow], Found]) -> Found | None:
     """Ask a window; one that cannot be read, for example after a change of zone data, holds nothing up."""
     try:

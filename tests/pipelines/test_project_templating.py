@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.files import FileFault, Stamp, TextFile
 from pipelines.refusal import Refusal
-from pipelines.templating import reveal, reveal_variables, secret_names
+from pipelines.templating import reveal, secret_names
 from pipelines.yaml_files import parse
 from tests.pipelines.project_on_disk import ProjectOnDisk
 
@@ -157,15 +157,6 @@ def test_a_secret_that_cannot_be_had_is_refused_when_it_is_needed(text: str, mes
         reveal({"a": text}, SECRETS)
 
     assert message in caught.value.message
-
-
-def test_only_what_the_file_declares_is_filled_in_among_a_runs_variables() -> None:
-    declared = {"token": "{{ secret_var('key') }}", "size": 1}
-    sent = {"size": "{{ secret_var('key') }}", "mine": "{{ secret_var('key') }}"}
-
-    shown = reveal_variables({**declared, **sent}, declared, SECRETS)
-
-    assert shown == {"token": "hunter22hunter", **sent}
 
 
 def test_names_of_secrets_are_found_wherever_they_are() -> None:

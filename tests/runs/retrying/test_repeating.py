@@ -188,7 +188,7 @@ def test_with_the_same_version_current_is_like_pinned(pipeline: Pipeline, now: d
     plan, _ = repeating.preview(run, moment=now, version="current")
 
     assert plan.change is not None
-    assert plan.change.is_none
+    assert plan.change.pinned == plan.change.current
     assert set(again(plan)) == {"clean", "save"}
 
 

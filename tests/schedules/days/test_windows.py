@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from pipelines.refusal import Refusal
 from schedules.days import window_changes
 from schedules.days.maintenance import MaintenanceWindow
-from schedules.days.windows import holding, muting, next_change, open_windows
+from schedules.days.windows import holding, muting, open_windows
 from tests.factories import make_pipeline
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +55,6 @@ def test_an_inactive_window_holds_nothing() -> None:
     make_window(is_active=False)
 
     assert open_at(TEN) == []
-    assert next_change(TEN - HOUR) is None
 
 
 def test_asking_costs_one_query() -> None:
@@ -108,23 +107,12 @@ def test_of_several_windows_the_one_that_ends_last_is_named() -> None:
     assert found.name == "longer"
 
 
-def test_the_next_change_is_the_next_opening_or_end() -> None:
-    make_window()
-    make_window(**WEEKLY)
-
-    assert next_change(TEN - HOUR) == TEN
-    assert next_change(TEN) == TEN + 2 * HOUR
-    assert next_change(TEN + 2 * HOUR) == TEN + 4 * HOUR
-    assert next_change(TEN + 4 * HOUR) == TEN + timedelta(days=7)
-
-
 def test_a_window_that_cannot_be_read_harms_no_other() -> None:
     make_window()
     MaintenanceWindow.objects.create(name="broken", recurrence="61 * * * *", duration=HOUR)
     MaintenanceWindow.objects.create(name="endless", recurrence="0 22 * * *")
 
     assert [name for name, _ in open_at(TEN)] == ["upgrade"]
-    assert next_change(TEN) == TEN + 2 * HOUR
 
 
 def test_schedulers_are_told_of_each_change(django_capture_on_commit_callbacks: Callable[..., Any]) -> None:
