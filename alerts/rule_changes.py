@@ -171,9 +171,6 @@ def check_runbook(rule: AlertRule) -> None:
         raise InvalidRule("runbook_url", "The runbook needs an http:// or https:// address.", hint)
 
 
-CHECKS = (check_name, check_kind, check_severity, check_whom, check_reminders, check_quiet_hours, check_runbook)
-
-
 # --- in words -------------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from pipelines.drawing import draw
+from pipelines.pages import row_or_404
 from pipelines.refusal import Refusal
 from runs import callbacks, kinship, lifecycle, logs, overview, shown_blocks, streams
 from runs.figures.figures import figures, log_is_gone
@@ -131,10 +132,7 @@ def is_refresh(request: HttpRequest) -> bool:
 
 
 def find_run(run_id: int) -> PipelineRun:
-    run = PipelineRun.objects.for_page().filter(pk=run_id).first() if run_id < 2**63 else None
-    if run is None:
-        raise Http404(f"There is no run {str(run_id)[:80]}. It may have been removed by retention.")
-    return run
+    return row_or_404(PipelineRun.objects.for_page(), run_id, "run", gone="It may have been removed by retention.")
 
 
 def variables_of(run: PipelineRun) -> list[tuple[str, Any, str]]:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from pipelines.models import Pipeline
+from pipelines.pages import RefusalsTold
 from pipelines.refusal import Refusal
 from runs import overview
 from runs.forms import StartForm, what_came_of
@@ -76,29 +77,25 @@ def detail(request: HttpRequest, schedule_id: int) -> HttpResponse:
 @require_POST
 def pause(request: HttpRequest, schedule_id: int) -> HttpResponse:
     schedule, sent, moment = find(schedule_id), request.POST, timezone.now()
-    try:
+    with RefusalsTold(request):
         until = pauses.read_until(sent.get("how", ""), sent.get("until", ""), schedule, moment)
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-        return back(request, schedule)
-    note = triggers.pause(schedule, moment, until)
-    how_long = f" until {until.astimezone(timetable.read_zone(schedule.timezone)):%Y-%m-%d %H:%M %Z}" if until else ""
-    messages.success(request, f"The trigger {schedule.name} is paused{how_long}; runs under way go on. {note}".strip())
+        note = triggers.pause(schedule, moment, until)
+        zone = timetable.read_zone(schedule.timezone)
+        how_long = f" until {until.astimezone(zone):%Y-%m-%d %H:%M %Z}" if until else ""
+        done = f"The trigger {schedule.name} is paused{how_long}; runs under way go on. {note}"
+        messages.success(request, done.strip())
     return back(request, schedule)
 
 
 @require_POST
 def resume(request: HttpRequest, schedule_id: int) -> HttpResponse:
     schedule = find(schedule_id)
-    try:
+    with RefusalsTold(request):
         note = triggers.resume(schedule, timezone.now())
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-        return back(request, schedule)
-    if schedule.problem:
-        messages.error(request, f"The trigger {schedule.name} cannot fire: {schedule.problem}")
-    else:
-        messages.success(request, f"The trigger {schedule.name} is active from now on. {note}".strip())
+        if schedule.problem:
+            messages.error(request, f"The trigger {schedule.name} cannot fire: {schedule.problem}")
+        else:
+            messages.success(request, f"The trigger {schedule.name} is active from now on. {note}".strip())
     return back(request, schedule)
 
 
@@ -120,36 +117,29 @@ def rotate(request: HttpRequest, schedule_id: int) -> HttpResponse:
     schedule = find(schedule_id)
     if schedule.schedule_type != ScheduleType.API:
         raise Http404(f"The trigger {schedule.name} has no token: it is started by {schedule.schedule_type}.")
-    try:
-        token = triggers.rotate_token(schedule)
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-        return redirect("schedules:detail", schedule_id)
-    return show_token(request, schedule, token)
+    with RefusalsTold(request):
+        return show_token(request, schedule, triggers.rotate_token(schedule))
+    return redirect("schedules:detail", schedule_id)
 
 
 @require_POST
 def save_in_code(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """Write a trigger that was made by hand into its pipeline's triggers.yaml."""
     schedule = find(schedule_id)
-    try:
+    with RefusalsTold(request):
         triggers.save_in_code(schedule)
         messages.success(request, f"The trigger {schedule.name} is written in {triggers_path(schedule.pipeline.uuid)}.")
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
     return redirect("schedules:detail", schedule_id)
 
 
 @require_POST
 def delete(request: HttpRequest, schedule_id: int) -> HttpResponse:
     schedule = find(schedule_id)
-    try:
+    with RefusalsTold(request):
         triggers.delete(schedule)
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-        return redirect("schedules:detail", schedule_id)
-    messages.success(request, f"The trigger {schedule.name} is deleted; its runs stay.")
-    return redirect("schedules:list")
+        messages.success(request, f"The trigger {schedule.name} is deleted; its runs stay.")
+        return redirect("schedules:list")
+    return redirect("schedules:detail", schedule_id)
 
 
 # --- what the views show --------------------------------------------------------------------------------------------

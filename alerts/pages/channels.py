@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -11,7 +11,7 @@ from alerts import addresses, channel_changes, trying
 from alerts.channel_forms import ChannelForm
 from alerts.forms import deliveries_for_list
 from alerts.models import Channel
-from pipelines.refusal import Refusal
+from pipelines.pages import RefusalsTold, row_or_404
 from runs.views import is_refresh
 
 MOST = 500
@@ -69,11 +69,8 @@ def edit(request: HttpRequest, channel_id: int) -> HttpResponse:
 @require_POST
 def test(request: HttpRequest, channel_id: int) -> HttpResponse:
     channel = find(channel_id)
-    try:
+    with RefusalsTold(request):
         trying.send_test(channel, request.user.get_username(), timezone.now())
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-    else:
         messages.success(request, "A test is on its way; how it fares is shown below.")
     return redirect("incidents:channel", channel.pk)
 
@@ -81,21 +78,16 @@ def test(request: HttpRequest, channel_id: int) -> HttpResponse:
 @require_POST
 def rotate(request: HttpRequest, channel_id: int) -> HttpResponse:
     channel = find(channel_id)
-    try:
+    with RefusalsTold(request):
         return show_key(request, channel, channel_changes.rotate_key(channel))
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-        return redirect("incidents:channel", channel.pk)
+    return redirect("incidents:channel", channel.pk)
 
 
 @require_POST
 def retire(request: HttpRequest, channel_id: int) -> HttpResponse:
     channel = find(channel_id)
-    try:
+    with RefusalsTold(request):
         channel_changes.retire_key(channel)
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-    else:
         messages.success(request, "Only the newest key signs from now on.")
     return redirect("incidents:channel", channel.pk)
 
@@ -112,10 +104,7 @@ def delete(request: HttpRequest, channel_id: int) -> HttpResponse:
 
 
 def find(channel_id: int) -> Channel:
-    channel = Channel.objects.filter(pk=channel_id).first() if channel_id < 2**63 else None
-    if channel is None:
-        raise Http404(f"There is no channel {str(channel_id)[:80]}. It may have been deleted.")
-    return channel
+    return row_or_404(Channel.objects.all(), channel_id, "channel")
 
 
 def show(request: HttpRequest, form: ChannelForm, status: int = 200) -> HttpResponse:

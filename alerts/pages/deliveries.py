@@ -1,7 +1,7 @@
 """The log of messages: what was written for whom, and how it fared."""
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 from alerts import trying
 from alerts.forms import DeliveryFilter, deliveries_for_list
 from alerts.models import Channel, Delivery
-from pipelines.refusal import Refusal
+from pipelines.pages import RefusalsTold, row_or_404
 from runs.views import is_refresh
 
 PAGE = 50
@@ -36,13 +36,9 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_POST
 def resend(request: HttpRequest, delivery_id: int) -> HttpResponse:
     """Write a message that was given up once more."""
-    delivery = Delivery.objects.filter(pk=delivery_id).first() if delivery_id < 2**63 else None
-    if delivery is None:
-        raise Http404(f"There is no message {str(delivery_id)[:80]}. It may have been deleted with its channel.")
-    try:
+    gone = "It may have been deleted with its channel."
+    delivery = row_or_404(Delivery.objects.all(), delivery_id, "message", gone)
+    with RefusalsTold(request):
         trying.send_again(delivery, request.user.get_username(), timezone.now())
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-    else:
         messages.success(request, "It is sent once more, as a new message.")
     return redirect("incidents:deliveries")

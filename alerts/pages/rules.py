@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -13,6 +13,7 @@ from alerts import rule_changes
 from alerts.models import AlertRule, Channel, Incident
 from alerts.pages.incidents import pipelines
 from alerts.rule_forms import RuleForm
+from pipelines.pages import row_or_404
 from runs.views import is_refresh
 from runs.zones import zone_names
 
@@ -90,10 +91,7 @@ def words(rule: AlertRule, triggers: dict[int, str]) -> str:
 
 
 def find(rule_id: int) -> AlertRule:
-    rule = AlertRule.objects.for_list().filter(pk=rule_id).first() if rule_id < 2**63 else None
-    if rule is None:
-        raise Http404(f"There is no alert rule {str(rule_id)[:80]}. It may have been deleted.")
-    return rule
+    return row_or_404(AlertRule.objects.for_list(), rule_id, "alert rule")
 
 
 def show(request: HttpRequest, form: RuleForm, status: int = 200) -> HttpResponse:

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -15,6 +14,7 @@ from django.views.decorators.http import require_POST
 from orchestrator_site.pipeline_list import finding
 from orchestrator_site.pipeline_list.asked import FILTERS, ListForm
 from orchestrator_site.timeline import lanes
+from pipelines.pages import RefusalsTold
 from pipelines.refusal import Refusal
 from schedules.models import PipelineSchedule
 from schedules.pages import bulk_pages
@@ -24,14 +24,11 @@ from schedules.pages import bulk_pages
 def decide(request: HttpRequest) -> HttpResponse:
     """First say how many triggers it would be; do it when that is confirmed."""
     sent, verb, moment = request.POST, request.POST.get("verb", ""), timezone.now()
-    try:
+    with RefusalsTold(request):
         found = bulk_pages.to_change(triggers_of(sent, moment), verb)
         if "confirmed" not in sent:
             return render(request, "schedules/bulk_confirm.html", confirmation(sent, verb, found))
         done, notes = bulk_pages.act(found, verb, sent, moment)
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-    else:
         bulk_pages.tell(request, verb, done, notes)
     return redirect(back(sent))
 

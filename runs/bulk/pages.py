@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from pipelines.pages import RefusalsTold
 from pipelines.refusal import Refusal
 from runs.bulk import verbs as bulk
 from runs.listing.filters import FILTERS, RunFilter, known_pipelines
@@ -22,7 +23,7 @@ SHOWN_NOTES = 5
 def decide(request: HttpRequest) -> HttpResponse:
     """First say which runs it would be; do it when that is confirmed, to exactly those."""
     sent, now = request.POST, timezone.now()
-    try:
+    with RefusalsTold(request):
         order = order_of(sent)
         runs, asked = chosen(sent, now)
         if "token" not in sent:
@@ -30,9 +31,6 @@ def decide(request: HttpRequest) -> HttpResponse:
             return render(request, "runs/bulk_confirm.html", confirmation(sent, order, told))
         by = request.user.get_username()
         results = bulk.perform(runs, order, asked, sent["token"], moment=now, by=by)
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-    else:
         tell(request, order, results)
     return redirect(f"/runs/?{query(sent)}" if query(sent) else "runs:list")
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from pipelines.models import Pipeline
-from pipelines.refusal import Refusal
+from pipelines.pages import RefusalsTold, row_or_404
 from runs.views import is_refresh
 from runs.zones import zone_names
 from schedules.backfilling import backfill_endings, backfills
@@ -79,10 +79,8 @@ def steer(request: HttpRequest, backfill_id: int, verb: str) -> HttpResponse:
     backfill = find(backfill_id)
     if verb not in VERBS:
         raise Http404(f"A backfill cannot be told to {verb[:80]}.")
-    try:
+    with RefusalsTold(request):
         messages.success(request, VERBS[verb](backfill, timezone.now(), request.user.get_username()))
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
     return redirect("backfills:detail", backfill.pk)
 
 
@@ -134,10 +132,7 @@ VERBS: dict[str, Callable[[Backfill, datetime, str], str]] = {
 def find(backfill_id: int) -> Backfill:
     found = Backfill.objects.for_list().select_related("pipeline__current_version")
     found = found.defer("pipeline__current_version__files", "pipeline__current_version__graph")
-    backfill = found.filter(pk=backfill_id).first() if backfill_id < 2**63 else None
-    if backfill is None:
-        raise Http404(f"There is no backfill {str(backfill_id)[:80]}.")
-    return backfill
+    return row_or_404(found, backfill_id, "backfill")
 
 
 def page_of(backfill: Backfill, request: HttpRequest) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from django.contrib import messages
-from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from executors.registry import FACTORIES
 from pipelines.models import Pipeline
+from pipelines.pages import RefusalsTold, row_or_404
 from pipelines.refusal import Refusal
 from runs.zones import zone_names
 from schedules.days import calendar_changes, day_sets, window_changes, windows
@@ -21,7 +21,6 @@ from schedules.days.calendars import Calendar
 from schedules.days.maintenance import MaintenanceWindow
 from schedules.timetable import read_zone
 
-Row = TypeVar("Row", bound=Model)
 AHEAD, MOST_SHOWN, MOST_SPANS = 400, 24, 8
 
 
@@ -80,7 +79,7 @@ def create(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def edit(request: HttpRequest, calendar_id: int) -> HttpResponse:
-    calendar = find(Calendar, calendar_id, "calendar")
+    calendar = find_calendar(calendar_id)
     if request.method != "POST":
         return show_calendar(request, CalendarForm(calendar=calendar))
     form = CalendarForm(request.POST, request.FILES, calendar=calendar)
@@ -93,7 +92,7 @@ def edit(request: HttpRequest, calendar_id: int) -> HttpResponse:
 @require_POST
 def preview(request: HttpRequest, calendar_id: int | None = None) -> HttpResponse:
     """The coming days of what is being typed, or what is wrong with it."""
-    calendar = find(Calendar, calendar_id, "calendar") if calendar_id is not None else None
+    calendar = find_calendar(calendar_id) if calendar_id is not None else None
     form = CalendarForm(request.POST, request.FILES, calendar=calendar)
     form.is_valid()
     problems = [error for name in DAYS for error in form.errors.get(name, [])]
@@ -104,14 +103,12 @@ def preview(request: HttpRequest, calendar_id: int | None = None) -> HttpRespons
 
 @require_POST
 def delete(request: HttpRequest, calendar_id: int) -> HttpResponse:
-    calendar = find(Calendar, calendar_id, "calendar")
-    try:
+    calendar = find_calendar(calendar_id)
+    with RefusalsTold(request):
         calendar_changes.delete(calendar)
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-        return redirect("calendars:edit", calendar_id)
-    messages.success(request, f"The calendar {calendar.name} is deleted.")
-    return redirect("calendars:list")
+        messages.success(request, f"The calendar {calendar.name} is deleted.")
+        return redirect("calendars:list")
+    return redirect("calendars:edit", calendar_id)
 
 
 @require_http_methods(["GET", "POST"])
@@ -128,7 +125,7 @@ def create_window(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def edit_window(request: HttpRequest, window_id: int) -> HttpResponse:
-    window = find(MaintenanceWindow, window_id, "maintenance window")
+    window = find_window(window_id)
     if request.method != "POST":
         return show_window(request, WindowForm(window=window))
     form = WindowForm(request.POST, window=window)
@@ -141,7 +138,7 @@ def edit_window(request: HttpRequest, window_id: int) -> HttpResponse:
 @require_POST
 def preview_window(request: HttpRequest, window_id: int | None = None) -> HttpResponse:
     """When what is being typed is open next, or what is wrong with it."""
-    window = find(MaintenanceWindow, window_id, "maintenance window") if window_id is not None else None
+    window = find_window(window_id) if window_id is not None else None
     form = WindowForm(request.POST, window=window)
     form.is_valid()
     problems = [error for name, errors in form.errors.items() if name != "name" for error in errors]
@@ -172,7 +169,7 @@ def spans_of(window: MaintenanceWindow, now: datetime) -> list[str]:
 
 @require_POST
 def delete_window(request: HttpRequest, window_id: int) -> HttpResponse:
-    window = find(MaintenanceWindow, window_id, "maintenance window")
+    window = find_window(window_id)
     window_changes.delete(window)
     messages.success(request, f"The window {window.name} is deleted; what it held may start.")
     return redirect("calendars:list")
@@ -186,11 +183,12 @@ def has_any(request: HttpRequest, names: Iterable[str]) -> bool:
     return any(request.POST.get(name) or request.FILES.get(name) for name in names)
 
 
-def find(model: type[Row], row_id: int, what: str) -> Row:
-    row = model._default_manager.filter(pk=row_id).first() if row_id < 2**63 else None
-    if row is None:
-        raise Http404(f"There is no {what} {str(row_id)[:80]}. It may have been deleted.")
-    return row
+def find_calendar(calendar_id: int) -> Calendar:
+    return row_or_404(Calendar.objects.all(), calendar_id, "calendar")
+
+
+def find_window(window_id: int) -> MaintenanceWindow:
+    return row_or_404(MaintenanceWindow.objects.all(), window_id, "maintenance window")
 
 
 def show_calendar(request: HttpRequest, form: CalendarForm, status: int = 200) -> HttpResponse:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from pipelines.pages import RefusalsTold
 from pipelines.refusal import Refusal
 from schedules import triggers
 from schedules.models import PipelineSchedule
@@ -24,14 +25,11 @@ VERBS = ("pause", "resume")
 def decide(request: HttpRequest) -> HttpResponse:
     """First say how many it would be; do it when that is confirmed."""
     sent, verb, moment = request.POST, request.POST.get("verb", ""), timezone.now()
-    try:
+    with RefusalsTold(request):
         found = chosen(sent, verb, moment)
         if "confirmed" not in sent:
             return render(request, "schedules/bulk_confirm.html", confirmation(sent, verb, found))
         done, notes = act(found, verb, sent, moment)
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-    else:
         tell(request, verb, done, notes)
     return redirect("schedules:list")
 

@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from pipelines.models import Pipeline
+from pipelines.pages import row_or_404
 from pipelines.refusal import Refusal
 from runs.zones import zone_names
 from schedules.days.calendars import Calendar, Shelf
@@ -72,11 +73,7 @@ def preview(request: HttpRequest, schedule_id: int | None = None) -> HttpRespons
 
 
 def find(schedule_id: int) -> PipelineSchedule:
-    found = PipelineSchedule.objects.ready_to_start().filter(pk=schedule_id) if schedule_id < 2**63 else None
-    schedule = found.first() if found is not None else None
-    if schedule is None:
-        raise Http404(f"There is no trigger {str(schedule_id)[:80]}. It may have been deleted.")
-    return schedule
+    return row_or_404(PipelineSchedule.objects.ready_to_start(), schedule_id, "trigger")
 
 
 def in_words(schedule: PipelineSchedule, shelf: Shelf | None = None) -> str:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
+from pipelines.pages import RefusalsTold
 from pipelines.refusal import Refusal
 from runs.views import is_refresh
 from schedules import holding
@@ -33,7 +34,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def decide(request: HttpRequest) -> HttpResponse:
     """First say how many it would be; do it when that is confirmed."""
     sent, verb = request.POST, request.POST.get("verb", "")
-    try:
+    with RefusalsTold(request):
         if verb not in VERBS:
             raise Refusal("Choose whether to release or to drop them.", field="verb")
         found = of_form(sent)
@@ -43,9 +44,6 @@ def decide(request: HttpRequest) -> HttpResponse:
         if "confirmed" not in sent:
             return render(request, "schedules/held_confirm.html", confirmation(sent, verb, found, count))
         count = VERBS[verb](found, timezone.now(), request.user.get_username(), sent.get("reason", ""))
-    except Refusal as refusal:
-        messages.error(request, str(refusal))
-    else:
         done = "released: they start as soon as limits allow" if verb == "release" else "dropped"
         messages.success(request, f"{count:,} moment{'' if count == 1 else 's'} {done}.")
     query = {name: value for name in ("q", "schedule") if (value := sent.get(name))}
