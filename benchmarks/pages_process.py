@@ -1,6 +1,7 @@
 """What the processes of `benchmarks.pages` do, with our own settings: `python -m benchmarks.pages_process WHAT`."""
 
 import contextlib
+import gc
 import gzip
 import json
 import os
@@ -29,6 +30,7 @@ from django.utils import timezone  # noqa: E402
 
 from benchmarks import crowd  # noqa: E402
 from benchmarks.addresses import Address, Places, addresses  # noqa: E402
+from orchestrator_site import idle_memory  # noqa: E402
 from schedules.scheduler import Loop  # noqa: E402
 
 TIMES, PATIENCE = 20, 5.0  # requests; a page that takes longer than this is asked three times
@@ -48,8 +50,13 @@ def settle() -> None:
 
 
 def time_pages(only: str = "") -> list[dict[str, Any]]:
-    browser = client()
-    found = [time_page(browser, each) for each in addresses(Places()) if only in each.name]
+    idle_memory.put_aside()
+    browser, found = client(), []
+    for each in addresses(Places()):
+        if only in each.name:
+            found.append(time_page(browser, each))
+        if idle_memory.is_due():  # as the web server does between requests
+            gc.collect()
     return [each for each in found if each]
 
 

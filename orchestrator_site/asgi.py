@@ -1,5 +1,6 @@
 """The ASGI application: pages and API over HTTP, live events over websockets."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -8,7 +9,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
 django.setup(set_prefix=False)
 
-from orchestrator_site import lanes, sockets  # noqa: E402
+from orchestrator_site import idle_memory, lanes, sockets  # noqa: E402
 
 http = lanes.PooledHandler()
 websocket = sockets.websocket_application()
@@ -25,8 +26,14 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 async def lifespan(receive: Any, send: Any) -> None:
+    looks: asyncio.Task[None] | None = None
     while True:
         message = await receive()
+        if message["type"] == "lifespan.startup":
+            idle_memory.put_aside()
+            looks = asyncio.create_task(idle_memory.look_when_idle(http.is_idle))
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
+            if looks:
+                looks.cancel()
             return

@@ -23,6 +23,10 @@ class PooledHandler(ASGIHandler):
         super().__init__()
         self.free: asyncio.LifoQueue[ThreadSensitiveContext] | None = None
 
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        return self.free is None or self.free.qsize() == LANES
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self.free is None:
             self.free = asyncio.LifoQueue()
