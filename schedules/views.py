@@ -38,7 +38,8 @@ STATES = ("", "active", "paused", "late", "set aside")
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     text, state = request.GET.get("q", "").strip()[:200].replace("\x00", ""), request.GET.get("state", "")
-    now = timezone.now()
+    now, wrong = timezone.now(), state if state not in STATES else ""
+    state = "" if wrong else state
     found = PipelineSchedule.objects.for_list().matching(text, state, now)
     page = Paginator(found, PAGE).get_page(request.GET.get("page"))
     shown = list(page.object_list)
@@ -60,6 +61,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "q": text,
         "state": state,
         "states": STATES,
+        "wrong_state": wrong,
         "broken": list(Pipeline.objects.with_broken_triggers()[:MOST_BROKEN]),
         "held": 0 if is_refresh(request) else holding.held().count(),
         "now": now,

@@ -14,6 +14,7 @@ from runs.models import Worker, WorkerKind
 from runs.reasons.ailing import ailing
 
 QUIET = timedelta(seconds=30)  # unseen for longer than this, a process is gone
+LONG_READY = timedelta(minutes=1)  # that long a block may wait for a worker without a word of it
 KEPT = timedelta(seconds=30)  # the disks are looked at that often
 LITTLE, SCARCE = 0.05, 0.01  # shares of a disk that are free
 
@@ -32,11 +33,14 @@ class Line:
         return self.state in ("alive", "valid")
 
 
-def lines(workers: Sequence[Worker], running: Mapping[str, int], moment: datetime) -> list[Line]:
+def lines(
+    workers: Sequence[Worker], running: Mapping[str, int], moment: datetime, ready_since: datetime | None = None
+) -> list[Line]:
+    """`ready_since`: since when the oldest block that is ready waits for a worker."""
     alive = [each for each in workers if state_of(each, moment) == "alive"]
     return [
         of_schedulers(workers, moment),
-        of_workers(workers, moment),
+        of_workers(workers, moment, ready_since),
         *of_executors(running, alive),
         *disks(moment),
     ]
@@ -77,13 +81,17 @@ def of_schedulers(workers: Sequence[Worker], moment: datetime) -> Line:
     return Line("Scheduler", "late" if late else "alive", f"{many}{late}looked", looked)
 
 
-def of_workers(workers: Sequence[Worker], moment: datetime) -> Line:
+def of_workers(workers: Sequence[Worker], moment: datetime, ready_since: datetime | None = None) -> Line:
     own = [each for each in workers if each.kind == WorkerKind.WORKER and not each.stopped_at]
     alive = [each for each in own if state_of(each, moment) == "alive"]
     busy = sum(bool(getattr(each, "held", 0)) for each in alive)
     gone = f"; {len(own) - len(alive)} not seen any more" if len(own) > len(alive) else ""
     if not alive:
         return Line("Workers", "gone", f"none is at work{gone}")
+    if busy == len(alive) and ready_since and moment - ready_since >= LONG_READY:
+        return Line(
+            "Workers", "late", f"{len(alive)} alive, all busy{gone}; blocks wait for one, the first", ready_since
+        )
     return Line("Workers", "late" if gone else "alive", f"{len(alive)} alive, {busy} busy{gone}")
 
 

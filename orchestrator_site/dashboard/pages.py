@@ -45,7 +45,7 @@ def overall(now: datetime) -> dict[str, Any]:
     known = {pk: deadlines.usual(strip) for pk, strip in strips.items()}
     risks = [*deadlines.of_runs(timed, known, now), *deadlines.of_moments(told, known, now)]
     workers, broken = overview.processes(now), trouble.broken()
-    health = condition.lines(workers, numbers.executors, now)
+    health = condition.lines(workers, numbers.executors, now, numbers.ready_since)
     return {
         "now": now,
         "tiles": numbers,

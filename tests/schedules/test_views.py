@@ -72,6 +72,15 @@ def test_a_filter_narrows_the_list(page: Client, query: str, names: list[str]) -
     assert [row["schedule"].name for row in rows] == names
 
 
+def test_a_state_that_there_is_not_is_named_and_narrows_nothing(page: Client) -> None:
+    make_schedule(name="daily")
+
+    answer = page.get("/schedules/?state=<late>")
+
+    assert "state: &lt;late&gt; is none of these choices." in text_of(answer)
+    assert '<input type="hidden" name="state" value="">' in answer.content.decode()
+
+
 def test_the_list_asks_as_much_for_many_triggers_as_for_one(
     page: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:

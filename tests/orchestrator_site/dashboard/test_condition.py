@@ -62,6 +62,25 @@ def test_workers_are_counted_by_whether_they_are_seen(workers: list[Worker], sta
     assert (line.state, line.text) == (state, text)
 
 
+@pytest.mark.parametrize(
+    ("workers", "ready_for", "text"),
+    [
+        ([worker(held=1), worker(held=2)], 61, "2 alive, all busy; blocks wait for one, the first"),
+        ([worker(held=1), worker(held=2)], 59, "2 alive, 2 busy"),
+        ([worker(held=1), worker()], 3600, "2 alive, 1 busy"),
+        (
+            [worker(held=1), worker(ago=90)],
+            61,
+            "1 alive, all busy; 1 not seen any more; blocks wait for one, the first",
+        ),
+    ],
+)
+def test_workers_that_are_all_busy_while_blocks_wait_long_are_told(
+    workers: list[Worker], ready_for: int, text: str
+) -> None:
+    assert condition.of_workers(workers, NOON, NOON - ready_for * SECOND).text == text
+
+
 def test_an_executor_that_is_not_known_any_more_is_told() -> None:
     lines = {line.name: line for line in condition.of_executors({"gone_one": 2})}
 

@@ -60,6 +60,15 @@ def test_each_number_counts_what_goes_on_or_failed(page: Client) -> None:
     assert context["tiles"].executors == {"local_python": 1}
 
 
+def test_what_is_ready_longest_and_waits_for_a_worker_alone_is_known(page: Client) -> None:
+    now = timezone.now()
+    for minutes, pool in ((3, ""), (9, ""), (20, "warehouse")):
+        run = make_run(blocks={"load": BlockStatus.QUEUED})
+        run.block_runs.filter(block_uuid="load").update(queued_at=now - timedelta(minutes=minutes), pool=pool)
+
+    assert page.get("/").context["tiles"].ready_since == now - timedelta(minutes=9)
+
+
 def test_the_tile_of_failed_runs_leads_to_exactly_those_it_counts(page: Client) -> None:
     now = timezone.now()
     long_ago, hour = now - timedelta(days=3), timedelta(hours=1)
