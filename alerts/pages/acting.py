@@ -1,7 +1,7 @@
 """What people do to an incident, from its page: one verb, one POST."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -14,12 +14,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 from alerts import incidents
 from alerts.models import Incident
 from alerts.pages.incidents import find
+from alerts.pages.snoozes import read_until
 from pipelines.refusal import Refusal
 from runs.models import PipelineRun
-from runs.viewer_zone import read_local, stamp, zone_of_form
-from schedules.spans import read_span
+from runs.viewer_zone import stamp
 
-LONGEST_SPAN = 366 * 86_400
 SAMPLE = 20
 Sent = Mapping[str, Any]
 
@@ -113,21 +112,3 @@ def person(name: str) -> User | None:
             f"There is no user {name[:80]!r} who can sign in.", field="user", hint="Choose one of the list, or nobody."
         )
     return user
-
-
-def read_until(sent: Sent, moment: datetime) -> datetime:
-    """Return the end of a snooze: after a span such as "4 h", or at a time by the clocks that the form names."""
-    span, until, zone = sent.get("for", ""), sent.get("until", ""), zone_of_form(sent)
-    if span:
-        seconds = read_span(span)
-        if seconds is None or not 0 < seconds <= LONGEST_SPAN:
-            raise Refusal(f"{span[:80]!r} is no length of time.", field="for", hint="For example 4 h, or 2 days.")
-        return moment + timedelta(seconds=seconds)
-    found = read_local(until, zone)
-    if found is None:
-        raise Refusal(
-            f"{until[:80]!r} is no time." if until else "Say until when.",
-            field="until",
-            hint=f"For example 2026-03-02 09:00, in {zone}; or for how long: 4 h.",
-        )
-    return found

@@ -11,8 +11,7 @@ from django.views.decorators.http import require_POST
 from alerts import incidents
 from alerts.forms import IncidentFilter
 from alerts.models import Incident
-from alerts.pages.acting import read_until
-from alerts.pages.incidents import SNOOZES
+from alerts.pages.snoozes import SNOOZES, read_until
 from pipelines.refusal import Refusal
 
 VERBS = {"acknowledge": "acknowledged", "snooze": "snoozed", "close": "closed"}

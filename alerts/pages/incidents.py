@@ -14,13 +14,13 @@ from alerts import standing
 from alerts.forms import MOST_CHOICES, IncidentFilter, deliveries_for_list, people
 from alerts.incidents import breaches_of
 from alerts.models import Incident, Step
+from alerts.pages.snoozes import SNOOZES
 from pipelines.models import Pipeline
 from runs.models import BlockRun, PipelineRun, Role
 from runs.states import BlockStatus
 from runs.views import is_refresh
 
 PAGE = 50
-SNOOZES = (("1 h", "For an hour"), ("4 h", "For 4 hours"), ("1 d", "For a day"), ("7 d", "For a week"))
 MOST_RUNS = MOST_BREACHES = MOST_DELIVERIES = 50
 MOST_CHANGES = MOST_MEMBERS = 200
 MOST_ERRORS = 400  # block runs looked through for the error line of each run

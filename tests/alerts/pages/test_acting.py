@@ -1,7 +1,8 @@
 """What people do to an incident from its page, and what is refused."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from alerts import incidents
 from alerts.models import Incident
+from alerts.pages.snoozes import next_morning
 from runs.states import BlockStatus, RunStatus
 from tests.alerts.facts import make_incident
 from tests.factories import make_run, make_user, text_of
@@ -69,6 +71,34 @@ def test_a_snooze_is_until_a_time_of_the_zone_that_the_form_shows(page: Client) 
 
     assert incident.snoozed_until
     assert incident.snoozed_until.isoformat() == f"{day}T00:30:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "is_monday", "until"),
+    [
+        ("2025-03-05T01:10", "UTC", False, "2025-03-05T08:00"),  # woken at night
+        ("2025-03-05T08:00", "UTC", False, "2025-03-06T08:00"),
+        ("2025-03-05T23:30", "Asia/Tokyo", False, "2025-03-06T23:00"),  # it is half past eight there
+        ("2025-03-29T22:00", "Europe/Berlin", False, "2025-03-30T06:00"),  # clocks go forward in the night
+        ("2025-03-05T01:10", "UTC", True, "2025-03-10T08:00"),
+        ("2025-03-10T07:59", "UTC", True, "2025-03-10T08:00"),
+        ("2025-03-10T08:00", "UTC", True, "2025-03-17T08:00"),
+    ],
+)
+def test_the_morning_is_that_of_the_zone(moment: str, zone: str, is_monday: bool, until: str) -> None:
+    found = next_morning(datetime.fromisoformat(f"{moment}+00:00"), ZoneInfo(zone), is_monday=is_monday)
+
+    assert found.isoformat() == f"{until}:00+00:00"
+
+
+def test_a_snooze_until_the_morning_is_offered_and_taken(page: Client) -> None:
+    incident = make_incident()
+    assert "Until the morning, 08:00" in text_of(page.get(f"/incidents/{incident.pk}/"))
+
+    do(page, incident, "snooze", **{"for": "morning", "zone": "Asia/Tokyo"})
+
+    assert incident.snoozed_until is not None
+    assert f"{incident.snoozed_until:%H:%M}" == "23:00"
 
 
 @pytest.mark.parametrize(
