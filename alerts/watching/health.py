@@ -40,8 +40,7 @@ def look_at(look: Look, heartbeat: Sequence[Condition] = ()) -> None:
     found = [
         *no_worker(look.moment),
         *stall.conditions(look.moment),
-        *executors(look.moment),
-        *findings(look.moment),
+        *said_by_processes(look.moment),
         *storage.problems(here),
         *heartbeat,
     ]
@@ -86,9 +85,17 @@ class Stall:
 stall = Stall()
 
 
-def executors(moment: datetime) -> list[Condition]:
-    """Workers that cannot start what they are given, on any host: they say so in their rows."""
-    alive = Worker.objects.alive(moment).filter(kind=WorkerKind.WORKER).exclude(trouble={})
+def said_by_processes(moment: datetime) -> list[Condition]:
+    """What schedulers and workers say is wrong in their rows; one query."""
+    telling = list(Worker.objects.alive(moment).exclude(trouble={}, findings=[]))
+    workers_of, schedulers = (
+        [each for each in telling if each.kind == kind] for kind in (WorkerKind.WORKER, WorkerKind.SCHEDULER)
+    )
+    return [*executors(workers_of), *findings(schedulers)]
+
+
+def executors(alive: Sequence[Worker]) -> list[Condition]:
+    """Workers that cannot start what they are given, on any host."""
     return [
         Condition(
             f"executor {each.executor} on {each.host}",
@@ -100,12 +107,11 @@ def executors(moment: datetime) -> list[Condition]:
     ]
 
 
-def findings(moment: datetime) -> list[Condition]:
+def findings(alive: Sequence[Worker]) -> list[Condition]:
     """What schedulers found that must never be, kind by kind."""
-    rows = Worker.objects.alive(moment).filter(kind=WorkerKind.SCHEDULER).exclude(findings=[])
     found: dict[str, list[str]] = {}
-    for each in rows.values_list("findings", flat=True):
-        for finding in each:
+    for each in alive:
+        for finding in each.findings:
             found.setdefault(str(finding.get("kind")), []).append(str(finding.get("detail")))
     return [
         Condition(f"finding {kind}", f"What must never be was found: {kind.replace('_', ' ')}", details[0])

@@ -108,7 +108,9 @@ class BlockRun(models.Model):
     pending = models.PositiveIntegerField(default=0)  # upstream blocks not finished yet
     config = models.JSONField(default=dict)  # the block's entry of the graph, as it was when the run was created
     executor = models.CharField(max_length=40, default="local_python")
-    worker = models.ForeignKey("Worker", null=True, blank=True, on_delete=models.SET_NULL, related_name="block_runs")
+    worker = models.ForeignKey(
+        "Worker", null=True, blank=True, db_index=False, on_delete=models.SET_NULL, related_name="block_runs"
+    )
     external_id = models.CharField(max_length=255, blank=True)
     timeout = models.DurationField(null=True, blank=True)
     retries = models.PositiveIntegerField(default=0)  # user retries used
@@ -161,6 +163,8 @@ class BlockRun(models.Model):
                 name="block_gone_wrong",
                 condition=Q(status__in=["failed", "upstream_failed", "condition_failed", "cancelled"]),
             ),
+            # watchdog, evaluator of alerts: whether a worker took anything since a moment; workers: what names them
+            models.Index(fields=["worker", "started_at"], name="block_of_worker"),
             # recovery: what lost workers held
             models.Index(fields=["worker"], name="block_held", condition=Q(status="running")),
             # scheduler: sensors and retries whose time has come

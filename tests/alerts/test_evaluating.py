@@ -16,7 +16,7 @@ from alerts import evaluating
 from alerts.evaluating import Evaluator
 from alerts.models import AlertRule, Breach, Delivery, Incident, Kind
 from alerts.watching import health
-from runs.models import Event, Origin, PipelineRun
+from runs.models import BlockRun, Event, Origin, PipelineRun, Worker
 from runs.states import RunStatus
 from tests.alerts.rules import begun, ends, happens, make_incident, make_rule
 from tests.alerts.telling import make_channel
@@ -88,6 +88,13 @@ def test_whatever_is_asked_is_answered_by_indexes(quiet: None) -> None:
     selects = [(sql, params) for sql, params in asked if sql.startswith("SELECT") and '"id" DESC LIMIT' not in sql]
     assert len(selects) > 20
     assert [sql for sql, params in selects if WHOLE.search(plan_of(sql, params))] == []
+
+
+@pytest.mark.django_db
+def test_whether_a_worker_took_anything_lately_is_told_by_an_index_however_much_it_has_done(quiet: None) -> None:
+    held = BlockRun.objects.filter(worker__in=Worker.objects.alive(NOON), started_at__gte=NOON).order_by()
+
+    assert "block_of_worker" in plan_of(*held.values("pk").query.sql_with_params())
 
 
 @pytest.mark.django_db
