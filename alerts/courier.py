@@ -83,7 +83,12 @@ class Crew:
             if self.hands >= HANDS:
                 return
             self.hands += 1
-        threading.Thread(target=self.work, name="courier", daemon=True).start()
+        try:
+            threading.Thread(target=self.work, name="courier", daemon=True).start()
+        except RuntimeError as error:  # this machine has no room for a thread now: the next look tries again
+            logger.warning("messages wait: %s", error)
+            with self.lock:
+                self.hands -= 1
 
     def work(self) -> None:
         """Be one hand: a thread's life."""

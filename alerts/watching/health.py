@@ -16,6 +16,7 @@ from alerts.models import Kind
 from alerts.watching import conditions
 from alerts.watching.conditions import Condition
 from alerts.watching.look import Look, about_all
+from runs.logs import amount
 from runs.models import BlockRun, Worker, WorkerKind
 from runs.reasons.ailing import ailing
 from runs.states import BlockStatus
@@ -140,8 +141,7 @@ class Storage:
         now = time.monotonic()
         is_at_it = self.begun_at is not None and (self.ended_at is None or self.ended_at < self.begun_at)
         if not is_at_it and (self.begun_at is None or now - self.begun_at >= PROBE_EVERY):
-            self.begun_at = now
-            threading.Thread(target=self.look, name="storage", daemon=True).start()
+            is_at_it = self.begin(now)
         found = dict(self.found)
         if is_at_it and self.begun_at is not None and now - self.begun_at >= PROBE_EVERY:
             found[str(settings.DATA_DIR)] = "does not answer"
@@ -150,8 +150,18 @@ class Storage:
             for folder, problem in found.items()
         ]
 
+    def begin(self, now: float) -> bool:
+        """Have a look taken; False if this machine has no room for a thread now, which says nothing of its disks."""
+        before, self.begun_at = self.begun_at, now
+        try:
+            threading.Thread(target=self.look, name="storage", daemon=True).start()
+        except RuntimeError:
+            self.begun_at = before
+        return self.begun_at == now
+
     def look(self) -> None:
-        folders = {str(settings.DATA_DIR), str(settings.LOGS_URL), str(settings.VARIABLES_URL)}
+        places = (settings.DATA_DIR, settings.LOGS_URL, settings.VARIABLES_URL)
+        folders = {str(place).removeprefix("file://") for place in places}
         found = {folder: problem_of(Path(folder)) for folder in sorted(folders) if folder.startswith("/")}
         self.found = {folder: problem for folder, problem in found.items() if problem}
         self.ended_at = time.monotonic()
@@ -164,13 +174,15 @@ def problem_of(folder: Path) -> str:
         place = place.parent
     probe = place / f".probe-alerts-{os.getpid()}"
     try:
-        probe.write_bytes(b"x")
-        probe.unlink()
+        try:
+            probe.write_bytes(b"x")
+        finally:
+            probe.unlink(missing_ok=True)  # a full disk has room for its name
         usage = shutil.disk_usage(place)
     except OSError as error:
         return f"cannot be written: {error.strerror or error}"
     if usage.free < LEAST_FREE or usage.free < min(ENOUGH, usage.total * LEAST_SHARE):
-        return f"is nearly full: {usage.free / GB:.1f} GB of {usage.total / GB:.1f} GB are free"
+        return f"is nearly full: {amount(usage.free)} of {amount(usage.total)} are free"
     return ""
 
 

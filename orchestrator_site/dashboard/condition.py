@@ -10,6 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 from executors import registry
+from runs.logs import amount
 from runs.models import Worker, WorkerKind
 from runs.reasons.ailing import ailing
 
@@ -140,4 +141,5 @@ def storage(name: str, path: Path) -> Line:
         return Line(name, "gone", f"{path} cannot be written")
     share = found.free / (found.total or 1)
     state = "gone" if share < SCARCE else "late" if share < LITTLE else "alive"
-    return Line(name, state, f"{found.free / 1e9:,.1f} of {found.total / 1e9:,.0f} GB free")
+    text = f"{amount(found.free)} of {amount(found.total)} free"
+    return Line(name, state, text if state == "alive" else f"{text}: {path}")

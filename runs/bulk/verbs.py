@@ -94,9 +94,10 @@ def perform(
     told = preview(runs, order, asked)
     if not constant_time_compare(told.token, token):
         raise Refusal(
-            f"What matches has changed since the preview: {told.count:,} run{'' if told.count == 1 else 's'} by now.",
+            f"What matches has changed since the preview, or the request has: {told.count:,} run"
+            f"{'' if told.count == 1 else 's'} by now.",
             field="token",
-            hint="Look at a new preview, then confirm that.",
+            hint="Look at a new preview, then confirm that, with the same verb and settings.",
             code="conflict",
         )
     if order.verb in ("keep", "unkeep"):

@@ -473,3 +473,16 @@ def test_hands_are_daemons_that_nobody_waits_for(monkeypatch: pytest.MonkeyPatch
 
     wait_until(lambda: seen)
     assert seen == [True]
+
+
+def test_a_machine_without_room_for_a_thread_costs_no_hand_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    crew = Crew()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(courier.HANDS + 1):
+            crew.grow()
+
+    assert crew.hands == 0

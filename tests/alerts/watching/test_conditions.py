@@ -138,13 +138,38 @@ def test_what_a_scheduler_found_is_an_incident_until_it_is_gone() -> None:
 def test_a_folder_is_well_or_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert health.problem_of(tmp_path / "not" / "there" / "yet") == ""
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10**8, "total": 10**12}))
-    assert health.problem_of(tmp_path) == "is nearly full: 0.1 GB of 931.3 GB are free"
+    assert health.problem_of(tmp_path) == "is nearly full: 100 MB of 1 TB are free"
 
-    def refuse(*args: Any) -> None:
+    def refuse(self: Path, data: bytes) -> None:
+        self.touch()  # as a full disk does
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
     assert health.problem_of(tmp_path) == "cannot be written: No space left on device"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_without_room_for_a_thread_says_nothing_of_its_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = health.Storage()
+    moments = iter([0.0, 61.0, 122.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(moments))
+    monkeypatch.setattr("threading.Thread.start", refuse_a_thread)
+
+    assert [storage.problems("here") for _ in range(3)] == [[], [], []]
+
+
+def refuse_a_thread(_: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_folder_that_is_written_as_a_url_is_looked_at(tmp_path: Path, settings: Any) -> None:
+    settings.LOGS_URL = f"file://{tmp_path}/logs"
+    looked: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(health, "problem_of", lambda folder: looked.append(str(folder)) or "")
+        health.Storage().look()
+
+    assert f"{tmp_path}/logs" in looked
 
 
 def test_the_disks_are_looked_at_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
