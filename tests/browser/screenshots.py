@@ -5,63 +5,25 @@ whose names have one of the words.
 """
 
 import io
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from tests.browser.conftest import CHROMIUM
 from tests.browser.lively.serving import ROOT, Lively, serving
+from tests.browser.pictures import PAGES, STEPS
 
 FOLDER = ROOT / "docs" / "screenshots"
 SIZES = {1440: 900, 390: 844}
 THEMES = ("light", "dark")
 COLORS = 28
-PAGES = {
-    "dashboard": "/",
-    "timeline": "/timeline/",
-    "load": "/load/",
-    "pipelines": "/pipelines/",
-    "pipeline": "/pipelines/{uuid}/",
-    "pipeline-grid": "/pipelines/{uuid}/grid/",
-    "pipeline-graph": "/pipelines/{uuid}/graph/",
-    "pipeline-calendar": "/pipelines/{uuid}/calendar/",
-    "pipeline-durations": "/pipelines/{uuid}/durations/",
-    "pipeline-versions": "/pipelines/{uuid}/versions/",
-    "pipeline-code": "/pipelines/{uuid}/code/",
-    "pipeline-settings": "/pipelines/{uuid}/settings/",
-    "runs": "/runs/",
-    "run": "/runs/{run_id}/",
-    "run-failed": "/runs/{run_id}/ (failed)",
-    "run-running": "/runs/{run_id}/ (running)",
-    "run-compare": "/runs/{run_id}/compare/ (failed)",
-    "log": "log",
-    "logs": "logs",
-    "schedules": "/schedules/",
-    "schedule": "/schedules/{schedule_id}/",
-    "schedule-edit": "/schedules/{schedule_id}/edit/",
-    "moments-held": "/schedules/held/",
-    "moments-missed": "/schedules/missed/",
-    "backfills": "/backfills/",
-    "backfill": "/backfills/{backfill_id}/",
-    "backfill-new": "/backfills/new/",
-    "calendars": "/calendars/",
-    "incidents": "/incidents/",
-    "incident": "/incidents/{incident_id}/",
-    "rules": "/incidents/rules/",
-    "rule": "/incidents/rules/{rule_id}/",
-    "channels": "/incidents/channels/",
-    "deliveries": "/incidents/deliveries/",
-    "system": "/system/",
-    "account": "/account/",
-    "login": "/login/",
-    "api": "/api/docs/",
-    "admin": "/admin/",
-    "admin-run": "/admin/runs/pipelinerun/{object_id}/change/",
-}
+ERRORS = ("400", "403_csrf", "500")
 
 
 def main(words: Sequence[str]) -> None:
@@ -93,15 +55,30 @@ def index(names: Iterable[str]) -> str:
 def shoot(chromium: Browser, lively: Lively, width: int, theme: str, chosen: Mapping[str, str], folder: Path) -> None:
     context = lively.context(chromium, width, theme, SIZES[width])
     page = context.new_page()
+    serve_errors(page)
     for name, address in chosen.items():
         if name == "login":
             context.clear_cookies()
         page.goto(lively.addresses.get(address, address))
         settle(page)
+        if name in STEPS:
+            STEPS[name](page)
+            settle(page)
         (folder / f"{name}-{width}-{theme}.png").write_bytes(quantized(page.screenshot()))
         if name == "login":
             context.add_cookies([{"name": "sessionid", "value": lively.session, "url": lively.url}])
     context.close()
+
+
+def serve_errors(page: Page) -> None:
+    """Pages for when nothing else can be shown: there is no address that always fails."""
+    for name in ERRORS:
+        body = re.sub(r"{% static '([^']+)' %}", r"/static/\1", (ROOT / "templates" / f"{name}.html").read_text())
+        page.route(f"**/{name}/", partial(fulfil, body.replace("{% load static %}", "")))
+
+
+def fulfil(body: str, route: Route) -> None:
+    route.fulfill(body=body, content_type="text/html")
 
 
 def settle(page: Page) -> None:
