@@ -288,6 +288,7 @@ LANGUAGE_CODE = "en-us"
 USE_I18N = False
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "orchestrator_site.formats"
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 STATIC_ROOT = DATA_DIR / "static"
