@@ -46,6 +46,7 @@ def page_of(pipeline: Pipeline, query: Mapping[str, str], moment: datetime) -> d
         "months": drawing.months_of(year, counts),
         "years": years[::-1],
         "year": year,
+        "is_now": year == today.year and today.month > 6,  # the half that a narrow page begins with
         "zone": zone.key,
         "other": other,
         "kept": urlencode({"zone": zone.key}),  # a link is to mean the same days to whoever follows it

@@ -144,14 +144,16 @@ def of_band(band: Band, look: Look) -> dict[str, Any]:
 
 def ticks(axis: Axis, zone: ZoneInfo) -> list[dict[str, Any]]:
     """Return the marks of the axis; what is written near an end is kept inside."""
+    found = axis.ticks(9, zone)
+    first = next((number for number, tick in enumerate(found) if tick.is_major), 0)  # a new day is among those kept
     return [
         {
             "x": tick.x,
             "label": tick.label,
             "moment": tick.moment,
             "is_major": tick.is_major,
-            "is_odd": number % 2 == 1,
+            "is_odd": (number - first) % 2 == 1,
             "anchor": "start" if tick.x < 3 else "end" if tick.x > 97 else "middle",
         }
-        for number, tick in enumerate(axis.ticks(9, zone))
+        for number, tick in enumerate(found)
     ]

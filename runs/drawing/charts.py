@@ -7,7 +7,7 @@ from statistics import median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from runs.drawing.axis import DAY, Axis, Scale, Tick, step_for
+from runs.drawing.axis import DAY, MINUTE, Axis, Scale, Tick, step_for
 from runs.zones import UTC
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1000.0, 70.0, 14.0, 14.0, 24.0
@@ -172,7 +172,7 @@ def landings(runs: Sequence[Landing], by: str, zone: ZoneInfo, height: float = 2
     def y(value: float) -> float:
         return round(TOP + room * (high - value) / (high - low), 2)
 
-    step = step_for((high - low) / 6)
+    step = max(step_for((high - low) / 6), MINUTE if by == "clock" else 1)  # a time of day has no seconds here
     first = -(-low // step)
     return Chart(
         height=height,

@@ -1,4 +1,4 @@
-// In the administration: the times of the top bar.
+// Where pages are not ours: the times of the top bar.
 import { showTimes } from "./times.js";
 showTimes();
 setInterval(showTimes, 1000);

@@ -120,6 +120,15 @@ def test_the_axis_is_in_the_zone_that_was_asked_for(page: Client) -> None:
     assert ">Now</a>" in text
 
 
+@pytest.mark.parametrize("until", ["12:00", "15:00", "18:00", "21:00"])
+def test_a_narrow_axis_keeps_the_mark_of_the_new_day(page: Client, until: str) -> None:
+    make_pipeline()
+
+    ticks = page.get(f"/timeline/?until=2025-03-02T{until}:00Z").context["ticks"]
+
+    assert [(tick["label"], tick["is_odd"]) for tick in ticks if tick["is_major"]] == [("Sun 2 Mar", False)]
+
+
 def test_a_filter_that_makes_no_sense_is_told(page: Client) -> None:
     make_pipeline()
 

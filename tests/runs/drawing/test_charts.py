@@ -100,6 +100,12 @@ def test_the_time_of_day_is_that_of_the_zone() -> None:
     assert landed(landing(0, 30)).dots[0].value == 6.5 * 3600
 
 
+def test_marks_of_times_of_day_are_at_least_a_minute_apart() -> None:
+    chart = landed(landing(0, 30), landing(1, 30.5))
+
+    assert len({mark.value // 60 for mark in chart.marks}) == len(chart.marks) > 0
+
+
 def test_what_ends_after_midnight_belongs_to_the_day_it_was_due() -> None:
     assert landed(landing(0, 19 * 60)).dots[0].value == 25 * 3600
 
