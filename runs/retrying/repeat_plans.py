@@ -52,9 +52,16 @@ class Plan:
         return not (self.again or self.removed)
 
 
-def plan_for(run: PipelineRun, wanted: Wanted) -> Plan:
-    """Return what a retry would do to a finished run. Reads; raises Refusal for what cannot be wanted of it."""
-    rows = {row.block_uuid: row for row in run.block_runs.of_graph().order_by("position", "id")}
+HEAVY = ("output", "error", "metrics", "fanout", "item_index", "downstream")  # what no plan asks for
+
+
+def plan_for(run: PipelineRun, wanted: Wanted, *, without: Sequence[str] = ()) -> Plan:
+    """Return what a retry would do to a finished run. Reads; raises Refusal for what cannot be wanted of it.
+
+    `without`: fields of its rows, of which there may be thousands, that nobody will ask for.
+    """
+    found = run.block_runs.of_graph().order_by("position", "id").defer(*without)
+    rows = {row.block_uuid: row for row in found}
     change = change_to_current(run, rows.values()) if wanted.version == "current" else None
     stays = {uuid: row for uuid, row in rows.items() if change is None or uuid not in change.gone}
     why = reasons(run, stays, wanted, change)

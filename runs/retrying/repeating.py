@@ -14,7 +14,7 @@ from runs.advancing import lock
 from runs.lifecycle import cancel_for, go_on
 from runs.models import PipelineRun
 from runs.retrying.regrouping import regroup
-from runs.retrying.repeat_plans import Plan, Version, Wanted, plan_for
+from runs.retrying.repeat_plans import HEAVY, Plan, Version, Wanted, plan_for
 from runs.retrying.version_changes import make_so
 from runs.setting_back import set_back
 from runs.states import RunStatus
@@ -71,7 +71,7 @@ def preview(
     """
     if not run.is_finished:
         raise unfinished(run)
-    plan = plan_for(run, Wanted(from_block=from_block, whole=not incomplete, version=version))
+    plan = plan_for(run, Wanted(from_block=from_block, whole=not incomplete, version=version), without=HEAVY)
     asking = with_version(run, version)
     shut = next((gate for gate in admission.gates_of(asking, moment, is_new=True) if not gate.is_open), None)
     return plan, shut.reason if shut else ""
