@@ -90,10 +90,11 @@ def answer(question: Question, moment: datetime, *, patience: float = PATIENCE) 
     if known := current(names[0]):
         return known
     with LOCK:
-        task = TASKS.get(names[0])
-        if task is None:
+        task = None
+        if names[0] not in TASKS:
             task = TASKS[names[0]] = begin(lambda: work(wanted, moment, names))
-    task.join(patience)
+    if task:  # who asks again while it is under way knows that it takes longer
+        task.join(patience)
     if known := current(names[0]):
         return known
     last: Answer | None = cache.get(names[1])

@@ -201,3 +201,14 @@ def test_the_answer_of_yesterday_is_shown_at_once_while_the_next_is_worked_out(
     assert "Being worked out anew; this is " in text
     assert "The week is being played through again." in text
     assert "Quiet times" in text
+
+
+def test_only_who_asks_first_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    thread = Thread()
+    monkeypatch.setattr(thread, "join", waits.append)
+    monkeypatch.setattr(load_forecast, "begin", lambda _: thread)
+
+    first, second = answer(QUESTION, NOON, patience=0.1), answer(QUESTION, NOON, patience=0.1)
+
+    assert (first.told, second.told, waits) == (None, None, [0.1])
