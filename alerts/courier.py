@@ -32,7 +32,9 @@ LOOK_EVERY = 0.5  # seconds
 HANDS = 8  # messages on their way at a time, each to another channel
 PATIENCE = 60.0  # seconds that a try may take in all, also with a server that sends a byte now and then
 LEASE = timedelta(minutes=2)  # longer than any try takes: while it holds, nobody sends the message a second time
-PAUSES = [timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 1800, 3600, 7200, 14_400)]  # the last again
+# For a quarter of an hour so often that who waits hears within 30 s that a server is back; then less, the last again.
+SECONDS = (10, *[25] * 34, 120, 600, 1800, 3600, 7200, 14_400)
+PAUSES = [timedelta(seconds=seconds) for seconds in SECONDS]
 JITTER = 0.2
 GIVE_UP_AFTER, LEAST_TRIES = timedelta(days=3), 3
 NOT_SENT = Q(sent_at=None, given_up_at=None)

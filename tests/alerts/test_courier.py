@@ -16,7 +16,7 @@ from alerts.sending import guard
 from alerts.sending.outcomes import SENT, Outcome
 from runs.broker import ERRANDS
 from schedules.scheduler import FURTHER_DUTIES
-from tests.alerts.receivers import Receiver
+from tests.alerts.receivers import Mailbox, Receiver
 from tests.alerts.telling import make_channel, make_delivery
 from tests.factories import NOON, make_worker
 
@@ -225,13 +225,52 @@ def test_what_is_put_off_is_not_sent_before(crew: Crew, clock: Clock, channel: C
 
 
 def test_pauses_grow_to_four_hours_and_are_never_the_same() -> None:
-    pauses = [[courier.pause(tries, FAILED) for _ in range(50)] for tries in range(1, 30)]
+    pauses = [[courier.pause(tries, FAILED) for _ in range(50)] for tries in range(1, 65)]
 
     middles = [sorted(group)[25].total_seconds() for group in pauses]
-    assert middles[:4] == [pytest.approx(wanted, rel=0.2) for wanted in (10, 30, 120, 600)]
+    assert middles[:3] == [pytest.approx(wanted, rel=0.2) for wanted in (10, 25, 25)]
+    assert middles[35:39] == [pytest.approx(wanted, rel=0.2) for wanted in (120, 600, 1800, 3600)]
     assert middles[-1] == pytest.approx(4 * 3600, rel=0.2)
     assert all(len(set(group)) > 25 for group in pauses)
-    assert sum(middles[:25]) > 2.5 * 86_400
+    assert sum(middles) > 3 * 86_400
+
+
+def test_who_comes_back_within_a_quarter_of_an_hour_is_tried_within_30_seconds() -> None:
+    pauses = [[courier.pause(tries, FAILED).total_seconds() for _ in range(50)] for tries in range(1, 36)]
+
+    assert max(map(max, pauses)) <= 30
+    assert sum(map(min, pauses)) > 600
+
+
+@pytest.mark.parametrize("kind", ["webhook", "mail"])
+def test_a_server_that_refuses_for_ten_minutes_gets_each_message_once_within_30_seconds_after(
+    clock: Clock, db: None, server: Receiver, mail: Mailbox, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(courier, "HANDS", 0)
+    crews, back_at = [Crew(), Crew()], NOON + timedelta(minutes=10)
+    addressed = {
+        "webhook": f"{server.url}/hook",
+        "mail": f"mailto://127.0.0.1:{mail.port}/?from=a@ops.org&to=b@ops.org",
+    }
+    channel = make_channel(url=addressed[kind])
+    rows = [make_delivery(channel, title=f"etl {number} failed") for number in range(3)]
+    server.answer(503)
+    mail.refuse = "450 come again"
+
+    while waiting := Delivery.objects.filter(sent_at=None).order_by("next_try_at").first():
+        assert waiting.next_try_at is not None
+        clock.now_is = max(clock.now_is, waiting.next_try_at)
+        if clock.now_is >= back_at and mail.refuse:
+            mail.refuse, server.got = "", []
+            server.answer(204)
+        for crew in crews:
+            crew.send_all()
+
+    arrived = [got.headers["webhook-id"] for got in server.got] if kind == "webhook" else mail.letters
+    assert len(arrived) == len(rows)
+    assert all(back_at <= again(row).sent_at <= back_at + 30 * SECOND for row in rows)  # type: ignore[operator]
+    if kind == "webhook":
+        assert sorted(arrived) == sorted(str(row.uuid) for row in rows)
 
 
 def test_a_message_is_given_up_after_three_days_and_three_tries(channel: Channel) -> None:
@@ -254,7 +293,7 @@ def test_a_message_is_tried_for_three_days(channel: Channel) -> None:
         moment = delivery.next_try_at or moment
 
     assert timedelta(days=3) <= delivery.given_up_at - NOON < timedelta(days=3, hours=5)
-    assert 20 <= delivery.tries <= 35
+    assert 55 <= delivery.tries <= 70
 
 
 def test_a_test_is_tried_once(channel: Channel) -> None:
