@@ -13,6 +13,7 @@ class AlertsConfig(AppConfig):
 
         from alerts import courier, evaluating, forgetting, heartbeat, notification_config, scheduler_watch, unalerted
         from runs.broker import ERRANDS
+        from runs.retaining import retention_preview
         from schedules.reasons.invariants import FURTHER
         from schedules.scheduler import FURTHER_DUTIES
 
@@ -26,6 +27,7 @@ class AlertsConfig(AppConfig):
         )
         add(ERRANDS, scheduler_watch.errand, courier.look)
         add(FURTHER, unalerted.find)
+        add(retention_preview.BESIDE, forgetting.preview)
 
 
 def add(to: list[Any], *what: Any) -> None:

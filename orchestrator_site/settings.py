@@ -197,6 +197,8 @@ DYNAMIC_BLOCK_LIMIT = envwhole("DYNAMIC_BLOCK_LIMIT", 10_000, low=1, high=100_00
 ALERTS_ALLOW_PRIVATE_ADDRESSES = envbool("ALERTS_ALLOW_PRIVATE_ADDRESSES", default=ENV == "dev")
 # More incidents of a rule than this within a minute are told as one (alerts/gathering.py); 0: never.
 ALERTS_GATHER_ABOVE = int(envnumber("ALERTS_GATHER_ABOVE", 5, low=0, high=1000))
+ALERTS_KEEP_INCIDENTS_DAYS = int(envnumber("ALERTS_KEEP_INCIDENTS_DAYS", 400, low=0, high=36_500))  # 0: for ever
+ALERTS_KEEP_MESSAGES_DAYS = int(envnumber("ALERTS_KEEP_MESSAGES_DAYS", 90, low=4, high=36_500))  # tried for three
 REDIS_URL = envurl("REDIS_URL", "redis", "rediss", "unix")
 HEARTBEAT_URL = envurl("HEARTBEAT_URL", "http", "https")  # asked for after completed loops; a secret
 HEARTBEAT_URL_SECONDS = envnumber("HEARTBEAT_URL_SECONDS", 60, low=10, high=3600)

@@ -72,6 +72,12 @@ class Incident(models.Model):
         indexes = [
             # header, dashboard, evaluator: what is open
             models.Index(fields=["last_seen_at"], name="incident_open", condition=Q(closed_at__isnull=True)),
+            # forgetting: what was closed first
+            models.Index(
+                fields=["closed_at"],
+                name="incident_closed",
+                condition=Q(closed_at__isnull=False, gathered_in__isnull=True),
+            ),
             # evaluator: whether this trouble was there before
             models.Index(fields=["fingerprint", "id"], name="incident_of_trouble"),
             # pipeline page and list

@@ -24,6 +24,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "rows": [row(preview) for preview in previews],
         "page": page,
         "without": Pipeline.objects.present().count() - with_rules.filter(is_present=True).count(),
+        "beside": [each for ask in retention_preview.BESIDE for each in ask(now)],
         "kept": retention_preview.kept_runs(),
         "outstanding": retention_preview.outstanding(),
         "now": now,

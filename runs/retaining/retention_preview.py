@@ -1,7 +1,7 @@
 """What retention would remove at a moment: counted for up to a page of pipelines, and weighed where that is cheap."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,20 @@ class Going:
     def as_dict(self) -> dict[str, Any]:
         held = self.files
         return {"runs": self.runs, "files": held.files if held else None, "bytes": held.bytes if held else None}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What goes by settings of the installation: its rule in words, and how many would go now; `most` are counted."""
+
+    name: str
+    rule: str
+    count: int
+    most: int
+
+
+# Asked for the page, at a moment, by what is above.
+BESIDE: list[Callable[[datetime], Sequence[Beside]]] = []
 
 
 @dataclass(frozen=True)

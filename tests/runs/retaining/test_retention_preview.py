@@ -144,7 +144,7 @@ def test_the_page_costs_as_many_queries_for_many_pipelines(
     for number in range(pipelines):
         two_old_runs(f"p{number}")
 
-    with django_assert_num_queries(17):  # two of them for the header: open incidents, the scheduler
+    with django_assert_num_queries(19):  # two for the header, two for what goes by settings
         page.get("/system/retention/")
 
 
