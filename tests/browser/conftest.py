@@ -1,5 +1,6 @@
 """Chromium against the whole product: web server, scheduler and workers of a project made for it."""
 
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ EXPECTED = ("status of 4", "htmx:sendAbort", "htmx:afterRequest")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 COUNT = """
-import logging, sys, time
+import os, sys, time
 
 @custom
 def run(*args, **kwargs):
@@ -33,7 +34,8 @@ def run(*args, **kwargs):
     kwargs['logger'].error('bad')
     for number in range(int(kwargs.get('lines', 20))):
         print(f'line {number}', flush=True)
-        time.sleep(0.1)
+        while number in kwargs.get('waits_at', []) and not os.path.exists(f"{kwargs['gates']}/{number}"):
+            time.sleep(0.02)
     return [{'city': '<b>Köln</b>', 'n': 1}, {'city': None, 'n': 2}]
 """
 FAIL = """
@@ -65,6 +67,22 @@ class Site:
     password: str
     project: Path
     pid: int  # of the supervisor
+
+
+class Gates:
+    """Files that a run of `talk` waits for in the midst of its log, however slow the machine is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.closed = folder, list[int]()
+
+    def at(self, *lines: int, of: int = 20) -> str:
+        """The variables of a run that waits after each of these lines."""
+        self.closed += lines
+        return json.dumps({"lines": of, "waits_at": lines, "gates": str(self.folder)})
+
+    def open(self) -> None:
+        """Let it go on to the next."""
+        (self.folder / str(self.closed.pop(0))).touch()
 
 
 @pytest.fixture(scope="package")
@@ -170,6 +188,14 @@ def page(context: BrowserContext) -> Iterator[Page]:
     page.on("console", lambda message: complaints.append(message.text) if is_complaint(message) else None)
     yield page
     assert complaints == []
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Iterator[Gates]:
+    gates = Gates(tmp_path)
+    yield gates
+    while gates.closed:  # no run of a test that failed may keep a worker
+        gates.open()
 
 
 @pytest.fixture

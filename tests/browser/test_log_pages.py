@@ -2,9 +2,13 @@
 
 import re
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.conftest import Gates
 from tests.browser.test_pages import run_now
+
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
 
 def test_from_a_failure_it_is_one_press_to_the_error_line(page: Page) -> None:
@@ -46,14 +50,15 @@ def test_hits_are_gone_through_by_keyboard_and_lines_have_links(page: Page, cont
     assert int(hour.inner_text()[:2]) == (int(str(hour.get_attribute("datetime"))[11:13]) + 9) % 24
 
 
-def test_the_page_of_a_log_that_goes_on_follows_it(page: Page) -> None:
-    address = run_now(page, "talk", '{"lines": 12}')
+def test_the_page_of_a_log_that_goes_on_follows_it(page: Page, gates: Gates) -> None:
+    address = run_now(page, "talk", gates.at(5, of=12))
     expect(page.locator("[role=log]")).to_contain_text("line 1")
 
     page.click("text=whole log")
 
-    page.wait_for_url("**/log/1/")  # and not the end of it on the page before
+    page.wait_for_url(re.compile(f"{address}blocks/\\d+/log/1/$"))
+    expect(page.locator("[role=log]")).to_contain_text("line 5")
+    gates.open()
     expect(page.locator("[data-log-note]")).to_have_text("End of the log.")
-    assert re.search(f"{address}blocks/\\d+/log/1/$", page.url)
     said = [text for text in page.locator(".text").all_inner_texts() if text.startswith("line ")]
     assert said == [f"line {number}" for number in range(12)]

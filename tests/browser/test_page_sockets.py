@@ -7,7 +7,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import Gates, Site
 from tests.browser.test_pages import counted, run_now
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
@@ -52,9 +52,9 @@ def test_a_run_with_its_log_has_one_socket_and_so_has_the_whole_log(page: Page, 
 
 
 def test_no_line_is_lost_or_doubled_when_the_web_server_is_started_again(
-    page: Page, sockets: list[WebSocket], site: Site
+    page: Page, sockets: list[WebSocket], site: Site, gates: Gates
 ) -> None:
-    address = run_now(page, "talk", '{"lines": 60}')
+    address = run_now(page, "talk", gates.at(3, of=60))
     page.goto(f"{address}?block=count")
     expect(page.locator("[role=log]")).to_contain_text("line 3")
     before = len(sockets)
@@ -62,6 +62,7 @@ def test_no_line_is_lost_or_doubled_when_the_web_server_is_started_again(
     for child in psutil.Process(site.pid).children():
         if any("web_server" in word for word in child.cmdline()):
             os.kill(child.pid, signal.SIGKILL)
+    gates.open()
 
     expect(page.locator("[role=log]")).to_contain_text("line 59")
     expect(page.locator(".head .st")).to_have_text("completed")

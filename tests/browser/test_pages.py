@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import Gates, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -16,6 +16,11 @@ window.WebSocket = class extends WebSocket {
   constructor(...given) { super(...given); sockets.push(this); }
 };
 """
+BREAK_WIRE = """() => {
+  const wire = sockets.find((socket) => socket.readyState === WebSocket.OPEN); // the browser complains of one not open
+  wire?.close();
+  return !!wire;
+}"""
 SEND_EIGHT_TIMES = """() => {
   const form = document.querySelector("#start form");
   const send = () => fetch(form.action, { method: "POST", body: new FormData(form) }).then((answer) => answer.url);
@@ -54,22 +59,24 @@ def counted(page: Page) -> list[int]:
 # --- live -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_log_streams_while_its_block_runs_and_the_page_follows(page: Page) -> None:
-    run_now(page, "talk")
+def test_a_log_streams_while_its_block_runs_and_the_page_follows(page: Page, gates: Gates) -> None:
+    run_now(page, "talk", gates.at(5))
 
-    expect(page.locator("[role=log]")).to_contain_text("line 3")
+    expect(page.locator("[role=log]")).to_contain_text("line 5")
     expect(page.locator(".head .st")).to_have_text("running")
-    assert counted(page)[-1] < 19  # it is not over yet
+    assert counted(page)[-1] == 5  # it is not over yet
 
+    gates.open()
     expect(page.locator(".head .st")).to_have_text("completed")
     expect(page.locator("#block h2").first).to_have_text("after")
 
 
-def test_who_scrolls_back_stays_at_the_block_that_is_read(page: Page) -> None:
-    run_now(page, "talk")
+def test_who_scrolls_back_stays_at_the_block_that_is_read(page: Page, gates: Gates) -> None:
+    run_now(page, "talk", gates.at(5))
     expect(page.locator("[role=log]")).to_contain_text("line 1")
 
     page.uncheck("[data-follow]")
+    gates.open()
 
     expect(page.locator(".head .st")).to_have_text("completed")
     expect(page.locator("#block h2").first).to_have_text("count")
@@ -91,14 +98,15 @@ def test_a_log_marks_colors_levels_and_streams_and_stays_text(page: Page) -> Non
     assert page.locator("table.preview").inner_text().split() == ["city", "n", "<b>Köln</b>", "1", "∅", "2"]
 
 
-def test_a_log_goes_on_where_it_stopped_after_each_break(page: Page) -> None:
+def test_a_log_goes_on_where_it_stopped_after_each_break(page: Page, gates: Gates) -> None:
     page.add_init_script(KEEP_SOCKETS)
-    run_now(page, "talk", '{"lines": 40}')
+    run_now(page, "talk", gates.at(3, 10, 20, of=40))
     page.click(".graph a:has-text('count')")
 
     for number in (3, 10, 20):
         expect(page.locator("[role=log]")).to_contain_text(f"line {number}")
-        page.evaluate("sockets.forEach((socket) => socket.close())")
+        page.wait_for_function(BREAK_WIRE)
+        gates.open()
     expect(page.locator("[role=log]")).to_contain_text("line 39")
 
     assert counted(page) == list(range(40))
@@ -112,6 +120,8 @@ def test_a_block_that_is_chosen_while_the_page_refreshes_stays_chosen(page: Page
     page.route("**/runs/*/**", lambda route: route.continue_() if held or not is_refresh(route) else held.append(route))
 
     page.evaluate("htmx.trigger('#live', 'look')")
+    while not held:
+        page.wait_for_timeout(10)
     page.click(".graph a:has-text('count')")  # waits its turn
     page.evaluate("htmx.trigger('#live', 'look')")  # and so does this, in its place
     held[0].continue_()
@@ -123,15 +133,16 @@ def is_refresh(route: Route) -> bool:
     return route.request.headers.get("hx-target") == "live"
 
 
-def test_a_list_of_runs_changes_by_itself(page: Page, context: BrowserContext) -> None:
+def test_a_list_of_runs_changes_by_itself(page: Page, context: BrowserContext, gates: Gates) -> None:
     page.goto("/runs/")
     expect(page.locator("[data-wire]")).to_have_text("live")
     other = context.new_page()
 
-    number = run_now(other, "talk", '{"lines": 5}').split("/")[2]
+    number = run_now(other, "talk", gates.at(3)).split("/")[2]
 
     row = page.locator(f"#run-{number}")
     expect(row.locator(".st")).to_have_text("running", timeout=3000)
+    gates.open()
     expect(row.locator(".st")).to_have_text("completed")
 
 
