@@ -1,15 +1,20 @@
-"""What the pages of every app share: a row by its number, and what to say when something was refused."""
+"""What the pages of every app share: a row by its number, what to say of a refusal, and addresses of forms."""
 
-from typing import TypeVar
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods
 
 from pipelines.filters import LARGEST_ID
 from pipelines.refusal import Refusal
 
 Row = TypeVar("Row", bound=Model)
+View = Callable[..., HttpResponse]
 
 
 def row_or_404(rows: QuerySet[Row], number: int, what: str, gone: str = "It may have been deleted.") -> Row:
@@ -34,3 +39,20 @@ class RefusalsTold:
             return False
         messages.error(self.request, str(problem))
         return True
+
+
+def form_of(page: str) -> Callable[[View], View]:
+    """Mark the view of an address that only takes a form, and answers a wrong one there with the whole page around it.
+
+    Whoever loads the address again, as the live part of that answer does, is led to the page of that name.
+    """
+
+    def decorate(view: View) -> View:
+        @require_http_methods(["GET", "HEAD", "POST"])
+        @wraps(view)
+        def answer(request: HttpRequest, **names: Any) -> HttpResponse:
+            return view(request, **names) if request.method == "POST" else redirect(page, **names)
+
+        return answer
+
+    return decorate

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from pipelines.models import Pipeline
-from pipelines.pages import RefusalsTold
+from pipelines.pages import RefusalsTold, form_of
 from pipelines.refusal import Refusal
 from runs import overview
 from runs.forms import StartForm, what_came_of
@@ -101,7 +101,7 @@ def resume(request: HttpRequest, schedule_id: int) -> HttpResponse:
     return back(request, schedule)
 
 
-@require_POST
+@form_of("schedules:detail")
 def start(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """Run now, with this trigger's settings; sending the same form twice starts it once."""
     schedule = find(schedule_id)

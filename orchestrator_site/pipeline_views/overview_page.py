@@ -8,11 +8,12 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from orchestrator_site.pipeline_views.frame import find, show, variables_of
 from pipelines import catalog
 from pipelines.models import Pipeline
+from pipelines.pages import form_of
 from runs import lifecycle
 from runs.drawing import charts
 from runs.figures import history_of_blocks, timings
@@ -34,7 +35,7 @@ def detail(request: HttpRequest, uuid: str) -> HttpResponse:
     return show(request, pipeline, "detail", page_of(pipeline))
 
 
-@require_POST
+@form_of("pipelines:detail")
 def start(request: HttpRequest, uuid: str) -> HttpResponse:
     """Start a run now; sending the same form twice starts it once."""
     pipeline = catalog.as_saved(settings.PROJECT_DIR, find(uuid))

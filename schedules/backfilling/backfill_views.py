@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from pipelines.models import Pipeline
-from pipelines.pages import RefusalsTold, row_or_404
+from pipelines.pages import RefusalsTold, form_of, row_or_404
 from runs.views import is_refresh
 from runs.zones import zone_names
 from schedules.backfilling import backfill_endings, backfills
@@ -84,7 +84,7 @@ def steer(request: HttpRequest, backfill_id: int, verb: str) -> HttpResponse:
     return redirect("backfills:detail", backfill.pk)
 
 
-@require_POST
+@form_of("backfills:detail")
 def change(request: HttpRequest, backfill_id: int) -> HttpResponse:
     backfill = find(backfill_id)
     form = ChangeForm(request.POST, backfill=backfill)

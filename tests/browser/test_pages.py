@@ -251,6 +251,9 @@ def test_variables_that_are_not_json_are_told_beside_the_field(page: Page) -> No
 
     expect(page.locator("dialog .wrong")).to_contain_text("line 1, column")
     expect(page.locator("dialog [name=variables]")).to_have_value('{"lines": 1,}')
+    with page.expect_response(lambda answer: answer.url.endswith("/pipelines/talk/")):  # the page stays alive
+        page.evaluate("htmx.trigger('#live', 'look')")
+    expect(page.locator("dialog [name=variables]")).to_have_value('{"lines": 1,}')
 
 
 # --- every page -------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django.asserts import assertRedirects
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from runs.models import Origin, PipelineRun
@@ -320,9 +321,18 @@ def test_a_time_trigger_has_no_token(page: Client) -> None:
     assert page.post(f"/schedules/{make_schedule().pk}/token/").status_code == 404
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "run", "token", "delete"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "token", "delete"])
 def test_a_link_never_changes_a_trigger(page: Client, verb: str) -> None:
     assert page.get(f"/schedules/{make_schedule().pk}/{verb}/").status_code == 405
+
+
+def test_a_form_that_was_filled_in_wrongly_leads_back_to_the_trigger_when_it_is_loaded_again(page: Client) -> None:
+    schedule = make_schedule()
+
+    answer = page.get(f"/schedules/{schedule.pk}/run/")
+
+    assertRedirects(answer, f"/schedules/{schedule.pk}/")
+    assert not PipelineRun.objects.exists()
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "run", "token", "delete", "edit"])

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django.asserts import assertRedirects
 
 from pipelines.models import Pipeline
 from runs.models import Origin, PipelineRun
@@ -81,10 +82,14 @@ def test_starting_an_unknown_pipeline_is_not_found(page: Client) -> None:
     assert start(page, uuid_="nope").status_code == 404
 
 
-def test_a_link_never_starts_a_run(page: Client) -> None:
+def test_a_link_never_starts_a_run_and_a_form_that_was_wrong_leads_back_to_its_page(page: Client) -> None:
     make_pipeline()
+    start(page, "{,}")
 
-    assert page.get("/pipelines/etl/run/").status_code == 405
+    answer = page.get("/pipelines/etl/run/", headers={"HX-Request": "true", "HX-Target": "live"})
+
+    assertRedirects(answer, "/pipelines/etl/")
+    assert not PipelineRun.objects.exists()
 
 
 def test_the_first_view_shows_runs_triggers_and_what_the_pipeline_is_for(page: Client) -> None:

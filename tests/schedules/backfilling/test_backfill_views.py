@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pytest_django.asserts import assertRedirects
 
 from runs.models import PipelineRun
 from runs.states import RunStatus
@@ -328,6 +329,7 @@ def test_a_change_that_makes_no_sense_is_said_beside_its_field(
     assert answer.status_code == 422
     assert words in " ".join(answer.context["change"].errors[field])
     assert Backfill.objects.get().run_limit == 1
+    assertRedirects(page.get(f"/backfills/{backfill.pk}/change/"), f"/backfills/{backfill.pk}/")
 
 
 def test_what_is_not_there_is_a_page_that_says_so(page: Client) -> None:
