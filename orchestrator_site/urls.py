@@ -15,6 +15,8 @@ from schedules.simulating import load_pages
 admin.site.site_title = admin.site.site_header = "Orchestrator"
 admin.site.index_title = "Administration"
 
+handler500 = "orchestrator_site.fault_pages.fault"
+
 account = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),

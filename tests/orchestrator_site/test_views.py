@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client, override_settings
 from django.urls import path
 from django.utils import timezone
@@ -185,8 +186,14 @@ def broken(request: object) -> None:
     raise RuntimeError("the secret of the database is hunter2")
 
 
-broken.login_required = False  # type: ignore[attr-defined]
-urlpatterns = [*urls.urlpatterns, path("broken/", broken)]  # type: ignore[arg-type]
+def without_database(request: object) -> None:
+    raise OperationalError("connection to db.internal failed, password hunter2")
+
+
+for view in (broken, without_database):
+    view.login_required = False  # type: ignore[attr-defined]
+urlpatterns = [*urls.urlpatterns, path("broken/", broken), path("away/", without_database)]  # type: ignore[arg-type]
+handler500 = urls.handler500
 
 
 @override_settings(ROOT_URLCONF=__name__)
@@ -200,3 +207,16 @@ def test_a_fault_of_ours_shows_a_page_without_its_details(ada: User) -> None:
     assert "Something went wrong here" in text_of(answer)
     assert "hunter2" not in text_of(answer)
     assert answer["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+
+
+@override_settings(ROOT_URLCONF=__name__)
+@pytest.mark.parametrize(("method", "address"), [("get", "/away/?q=%22%3E"), ("post", "/")])
+def test_without_the_database_a_page_says_so_and_asks_for_nothing_else(ada: User, method: str, address: str) -> None:
+    patient = Client(raise_request_exception=False)
+
+    answer = getattr(patient, method)("/away/?q=%22%3E")
+
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+    assert "The database does not answer" in text_of(answer)
+    assert f'href="{address}"' in text_of(answer)
+    assert "hunter2" not in text_of(answer)
