@@ -7,9 +7,10 @@ from django.db import models
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from runs.models import moves
 from runs.models.runs import PipelineRun
 from runs.models.written import NO_ITEMS, NOTHING, OPEN_BLOCKS, QUEUED, RUNNING, WAITING, choices
-from runs.states import BLOCK_ENDED_BADLY, BLOCK_FINISHED, BlockStatus, check_block_move
+from runs.states import BLOCK_ENDED_BADLY, BLOCK_FINISHED, BlockStatus
 
 
 class BlockRunQuerySet(models.QuerySet["BlockRun"]):
@@ -75,8 +76,7 @@ class BlockRunQuerySet(models.QuerySet["BlockRun"]):
 
     def move_to(self, old: BlockStatus, new: BlockStatus, **fields: Any) -> int:
         """Move every row here that is still in `old`; return how many were moved."""
-        check_block_move(old, new)
-        return self.filter(status=old).update(status=new, **fields)
+        return moves.move_block_runs(self, old, new, fields)
 
 
 class Role(models.TextChoices):
@@ -190,29 +190,20 @@ class BlockRun(models.Model):
 
     def be_born_queued(self, moment: datetime) -> None:
         """Be ready with its first row; only before it is stored."""
-        self.status, self.queued_at = BlockStatus.QUEUED, moment
+        moves.bear(self, BlockStatus.QUEUED)
+        self.queued_at = moment
 
     def be_born_waiting(self, until: datetime, reason: str) -> None:
         """Wait with its first row; only before it is stored."""
-        self.status, self.next_attempt_at, self.reason = BlockStatus.WAITING, until, reason
+        moves.bear(self, BlockStatus.WAITING)
+        self.next_attempt_at, self.reason = until, reason
 
     def move_to(self, status: BlockStatus, *, next_attempt: bool = False, **fields: Any) -> bool:
         """Move from the status and attempt it was read with; False if either is no longer so (fenced, or a lost race).
 
         `next_attempt` raises the attempt in the same statement, which fences whoever still holds the old one.
         """
-        check_block_move(self.status, status)
-        changes: dict[str, Any] = dict(fields)
-        if next_attempt:
-            changes["attempt"] = F("attempt") + 1
-        held = BlockRun.objects.filter(pk=self.pk, status=self.status, attempt=self.attempt)
-        if self.status == BlockStatus.RUNNING:  # a sensor is run again and again under one attempt
-            held = held.filter(worker=self.worker_id)  # (None stands for NULL)
-        moved = held.update(status=status, **changes)
-        if moved:
-            self.__dict__.update(status=status, **fields)
-            self.attempt += next_attempt
-        return bool(moved)
+        return moves.move_block_run(self, status, next_attempt, fields)
 
 
 class PoolQuerySet(models.QuerySet["Pool"]):

@@ -1,9 +1,4 @@
-"""Pipeline runs.
-
-`move_to`, here and in `runs.models.blocks`, is the only code that assigns a status: a conditional UPDATE that names the
-old status (and, for a block run, the attempt). An illegal move raises `IllegalMove`; a lost race returns False (a count
-for many rows).
-"""
+"""Pipeline runs."""
 
 from datetime import datetime
 from typing import Any, Self
@@ -11,8 +6,9 @@ from typing import Any, Self
 from django.db import models
 from django.db.models import Q
 
+from runs.models import moves
 from runs.models.written import NOTHING, OPEN_RUNS, choices
-from runs.states import RUN_FINISHED, RunStatus, check_run_move
+from runs.states import RUN_FINISHED, RunStatus
 
 ENDED = Q(completed_at__isnull=False)
 
@@ -170,16 +166,13 @@ class PipelineRun(models.Model):
 
     def be_born_running(self, moment: datetime) -> None:
         """Start with its first row; only before it is stored."""
-        self.status, self.started_at = RunStatus.RUNNING, moment
+        moves.bear(self, RunStatus.RUNNING)
+        self.started_at = moment
         self.deadline_at = moment + self.timeout if self.timeout else None
 
     def move_to(self, status: RunStatus, **fields: Any) -> bool:
         """Move this run from the status it was read with to `status`; False if someone else moved it first."""
-        check_run_move(self.status, status)
-        moved = PipelineRun.objects.filter(pk=self.pk, status=self.status).update(status=status, **fields)
-        if moved:
-            self.__dict__.update(status=status, **fields)
-        return bool(moved)
+        return moves.move_run(self, status, fields)
 
     def origins_of_variables(self) -> dict[str, str]:
         """Return where each variable is from, in the words people know: a schedule is stored as "trigger"."""
