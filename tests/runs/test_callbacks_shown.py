@@ -53,13 +53,13 @@ def test_a_finished_run_stays_live_while_its_callbacks_go_on(page: Client, run: 
     shown = text_of(page.get(f"/runs/{run.pk}/"))
 
     assert "data-live" in shown
-    assert f"/ws/runs/{run.pk}/" in shown
+    assert f'data-socket="/ws/pages/?run={run.pk}"' in shown
 
 
 def test_the_log_of_a_callback_is_on_the_page(page: Client, run: PipelineRun) -> None:
     shown = text_of(page.get(f"/runs/{run.pk}/?block=tell%40load"))
 
-    assert f"/ws/block_runs/{row_of(run).pk}/logs/" in shown
+    assert f'data-log="{row_of(run).pk}"' in shown
     assert "Retry from here" not in shown
 
 
