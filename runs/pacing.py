@@ -4,9 +4,12 @@ A look is a request that the web process draws a page for. Two hundred pages tha
 keep everybody else waiting for seconds; so looks are booked one behind the other, and take a share of the process.
 """
 
+import random
+
 SHARE = 0.4  # of the web process' time that looks of one kind may take
 AT_ONCE = 0.6  # seconds: looks booked no further ahead than this need not wait
 FIRST_GUESS = 0.05  # seconds that a look takes
+LONGEST = 30.0  # seconds that a page waits at most: then it would look without being told
 WEIGHT = 0.1  # of the newest look in what a look is thought to take
 
 
@@ -22,10 +25,16 @@ class Pace:
         self.cost += WEIGHT * (seconds - self.cost)
 
     def turn(self, kind: str, now: float) -> float:
-        """Book a look; return in how many seconds it may be. Each kind has its own line, and its own share."""
+        """Book a look; return in how many seconds it may be. Each kind has its own line, and its own share.
+
+        More pages than can look within the longest wait are not booked: each looks at some moment in its second half.
+        """
         begin = max(now, self.booked_until.get(kind, now))
+        wait = max(0.0, begin - now - AT_ONCE)
+        if wait > LONGEST:
+            return random.uniform(LONGEST / 2, LONGEST)
         self.booked_until[kind] = begin + self.cost / SHARE
-        return max(0.0, begin - now - AT_ONCE)
+        return wait
 
 
 pace = Pace()

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from runs.pacing import AT_ONCE, SHARE, Pace
+from runs.pacing import AT_ONCE, LONGEST, SHARE, Pace
 
 
 def waits(pace: Pace, many: int, now: float = 0.0, kind: str = "events") -> list[float]:
@@ -40,6 +40,15 @@ def test_looks_that_take_longer_are_spread_further() -> None:
 
     assert waits(slow, 5)[-1] > 3
     assert waits(quick, 40)[-1] == 0.0
+
+
+def test_no_page_waits_longer_than_it_would_without_being_told() -> None:
+    pace = Pace()
+    for _ in range(50):
+        pace.took(2.0)
+
+    assert max(waits(pace, 200)) <= LONGEST
+    assert pace.turn("events", 60.0) == 0.0  # they are not booked for minutes to come
 
 
 def test_the_page_of_a_run_does_not_wait_for_two_hundred_lists() -> None:
