@@ -21,7 +21,6 @@ from websockets.exceptions import ConnectionClosed
 from benchmarks.figures import Row, quantile, used, when
 from benchmarks.tree import ROOT, Tree
 
-SETTLE = 0.03  # seconds that a page waits for more before it looks, as live.js does
 PAGES, CROWD = 200, 20
 STORM, RATE = 15, 50  # seconds; changes per second
 LOOK = {"HX-Request": "true", "HX-Target": "live"}
@@ -46,19 +45,21 @@ class OpenPage:
         self.browser, self.socket, self.path, self.threads = browser, socket, path, threads
         self.told: list[float] = []
         self.looks: list[tuple[float, float, str]] = []  # asked, came, what it says
-        self.pending: asyncio.Task[None] | None = None
+        self.coming: set[asyncio.Task[None]] = set()
         self.task = asyncio.create_task(self.live())
 
     async def live(self) -> None:
         with contextlib.suppress(ConnectionClosed):
             async for text in self.socket:
                 self.told.append(time.time())
-                if self.threads is not None and self.pending is None:
-                    self.pending = asyncio.create_task(self.look(json.loads(text)["wait"] / 1000))
+                if self.threads is not None:
+                    look = asyncio.create_task(self.look(json.loads(text)["wait"] / 1000))
+                    self.coming.add(look)
+                    look.add_done_callback(self.coming.discard)
 
     async def look(self, wait: float) -> None:
-        await asyncio.sleep(SETTLE + wait)
-        self.pending, asked = None, time.time()
+        await asyncio.sleep(wait)
+        asked = time.time()
         loop = asyncio.get_running_loop()
         html = await loop.run_in_executor(self.threads, lambda: self.browser.get(self.path, **LOOK))
         self.looks.append((asked, time.time(), html))

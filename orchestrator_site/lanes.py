@@ -34,11 +34,11 @@ class PooledHandler(ASGIHandler):
                 self.free.put_nowait(ThreadSensitiveContext())
         lane = await self.free.get()
         token = SyncToAsync.thread_sensitive_context.set(lane)
-        began = time.monotonic()
+        began, worked = time.monotonic(), time.process_time()
         try:
             await self.handle(scope, receive, send)
         finally:
             if LOOK in scope["headers"]:
-                pace.took(time.monotonic() - began)
+                pace.took(time.monotonic() - began, time.process_time() - worked)
             SyncToAsync.thread_sensitive_context.reset(token)
             self.free.put_nowait(lane)

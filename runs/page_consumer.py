@@ -19,6 +19,7 @@ from runs.pacing import pace
 
 LONGEST = 1000  # characters that a page says at once
 HIGHEST = 2**63
+SETTLE = 0.03  # seconds before a look: several changes at once are one
 QUICK = 0.1  # seconds between two looks after a rest: a short run begins and ends within them
 PAUSE = 0.3  # and while changes go on: several are one look
 REST = 1.0
@@ -75,7 +76,7 @@ class PageConsumer(SignedInConsumer):
             if self.changed_at < self.looks_at:
                 continue
             now = loop.time()
-            wait = pace.turn(self.groups_heard[0].partition(".")[0], now)
+            wait = SETTLE + pace.turn(self.groups_heard[0].partition(".")[0], now)
             pause = QUICK if now - told_at > REST else PAUSE
             told_at, self.looks_at = now, now + wait
             await self.send_json({"type": "changed", "wait": round(1000 * wait)})

@@ -5,7 +5,7 @@ import signal
 
 import psutil
 import pytest
-from playwright.sync_api import Page, WebSocket, expect
+from playwright.sync_api import Page, Request, WebSocket, WebSocketRoute, expect
 
 from tests.browser.conftest import Gates, Site
 from tests.browser.test_pages import counted, run_now
@@ -68,3 +68,22 @@ def test_no_line_is_lost_or_doubled_when_the_web_server_is_started_again(
     expect(page.locator(".head .st")).to_have_text("completed")
     assert counted(page) == list(range(60))
     assert len(sockets) > before
+
+
+def test_a_page_looks_again_each_time_that_it_is_told_to(page: Page) -> None:
+    told: list[WebSocketRoute] = []
+    page.route_web_socket("**/ws/pages/", lambda socket: told.append(socket))
+    page.goto("/runs/")
+    expect(page.locator("[data-wire]")).to_have_text("live")
+    with page.expect_request(is_look) as first:
+        told[0].send('{"type": "changed", "wait": 300}')
+        told[0].send('{"type": "changed", "wait": 600}')  # before the first is due, and of something later
+
+    with page.expect_request(is_look) as second:
+        pass
+
+    assert first.value != second.value
+
+
+def is_look(request: Request) -> bool:
+    return request.headers.get("hx-target") == "live"

@@ -35,17 +35,26 @@ def test_once_they_have_looked_the_next_need_not_wait() -> None:
 def test_looks_that_take_longer_are_spread_further() -> None:
     slow, quick = Pace(), Pace()
     for _ in range(50):
-        slow.took(0.5)
-        quick.took(0.005)
+        slow.took(0.6, 0.5)
+        quick.took(0.006, 0.005)
 
     assert waits(slow, 5)[-1] > 3
     assert waits(quick, 40)[-1] == 0.0
 
 
+def test_looks_that_wait_for_the_database_are_spread_too_but_less() -> None:
+    waiting, computing = Pace(), Pace()
+    for _ in range(50):
+        waiting.took(1.5, 0.01)
+        computing.took(1.5, 1.5)
+
+    assert 2 < waits(waiting, 5)[-1] < waits(computing, 5)[-1] / 2
+
+
 def test_no_page_waits_longer_than_it_would_without_being_told() -> None:
     pace = Pace()
     for _ in range(50):
-        pace.took(2.0)
+        pace.took(2.0, 2.0)
 
     assert max(waits(pace, 200)) <= LONGEST
     assert pace.turn("events", 60.0) == 0.0  # they are not booked for minutes to come

@@ -74,16 +74,17 @@ def test_a_run_that_is_not_there_is_not_found(server: Server, run: str) -> None:
 def test_a_page_is_told_to_look_when_it_opens_and_when_something_changed(server: Server, block: dict[str, int]) -> None:
     with server.open("/ws/pages/") as every, server.open(f"/ws/pages/?run={block['run']}") as one:
         for client in (every, one):
-            assert next_of(client) == {"type": "changed", "wait": 0}
+            assert next_of(client) == {"type": "changed", "wait": 30}
 
         server.crowd.ask("end_block()")
 
         for client in (every, one):
-            assert next_of(client) == {"type": "changed", "wait": 0}
+            assert next_of(client) == {"type": "changed", "wait": 30}
 
 
 def told(act: Callable[[PageConsumer], Awaitable[None]], waits: list[float], monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return what a page is told while something is done, with looks that have to wait as said."""
+    monkeypatch.setattr(page_consumer, "SETTLE", 0)
     monkeypatch.setattr(page_consumer, "QUICK", 0)
     monkeypatch.setattr(page_consumer, "PAUSE", 0)
     monkeypatch.setattr(page_consumer.pace, "turn", lambda kind, now: waits.pop(0))

@@ -1,18 +1,15 @@
 // A page has one socket, named on <body data-socket>: it says when to look again, and brings the log that is followed.
 import { lost, opened, take } from "./log.js";
 
-const SETTLE = 30; // ms: several changes at once are one look
 const FLOOR = 10_000; // ms between looks while there is no socket
 const SLOW = 30_000; // ms between looks while there is one
 const SIGNED_OUT = 4401;
-let wire, again = 500, pending, looked = Date.now();
+let wire, again = 500, looked = Date.now();
 
 const isOpen = () => wire?.readyState === WebSocket.OPEN;
 export const say = (words) => isOpen() && (wire.send(JSON.stringify(words)), true);
 
 function look() {
-  clearTimeout(pending);
-  pending = undefined;
   if (document.hidden) return say({ hidden: true }); // it is told again when somebody sees it
   looked = Date.now();
   document.querySelectorAll("[data-live]").forEach((region) => htmx.trigger(region, "look"));
@@ -32,7 +29,7 @@ function connect() {
   };
   wire.onmessage = ({ data }) => {
     const message = JSON.parse(data);
-    if (message.type === "changed") pending ??= setTimeout(look, SETTLE + message.wait);
+    if (message.type === "changed") setTimeout(look, message.wait); // each: what changed after a look was due is told anew
     else take(message);
   };
   wire.onclose = ({ code }) => {
