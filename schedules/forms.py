@@ -19,7 +19,7 @@ from schedules.pages.plans import draft
 from schedules.pages.setting_fields import SettingsFields
 from schedules.policies import mistakes
 from schedules.serializers import entity_tag
-from schedules.timetable import read_zone
+from schedules.timetable import read_zone, zone_or_utc
 from schedules.triggers import change, create
 
 YEAR = 31_536_000
@@ -207,7 +207,7 @@ def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
 
 def values_of(schedule: PipelineSchedule) -> dict[str, Any]:
     """Return what the form shows of a trigger."""
-    zone = read_zone(schedule.timezone)
+    zone = zone_or_utc(schedule.timezone)
     walls = {
         name: moment.astimezone(zone).replace(tzinfo=None) if (moment := getattr(schedule, name)) else None
         for name in ("start_time", "end_time")

@@ -382,3 +382,11 @@ def read_zone(name: str) -> ZoneInfo:
     guess = by_lower[near[0]] if near else by_city[city[0]] if city else ""
     hint = f"Did you mean {guess}?" if guess else "Use an IANA name such as Europe/Berlin, or UTC."
     raise InvalidSchedule("Unknown time zone.", hint=hint, field="timezone", code="unknown_timezone")
+
+
+def zone_or_utc(name: str) -> ZoneInfo:
+    """Return the zone of a row; UTC for one that is not known any more, so that its form can be opened and mended."""
+    try:
+        return read_zone(name)
+    except InvalidSchedule:
+        return ZoneInfo("UTC")

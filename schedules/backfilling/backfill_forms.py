@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from django import forms
 
@@ -17,7 +16,7 @@ from schedules.backfilling.slot_states import Plan
 from schedules.forms import instant_of
 from schedules.models import Backfill, IntervalType, PipelineSchedule, ScheduleType, Which
 from schedules.pages.form_fields import wall_clock, zone
-from schedules.timetable import read_zone
+from schedules.timetable import read_zone, zone_or_utc
 
 T = TypeVar("T")
 WEEK = timedelta(days=7)
@@ -177,10 +176,3 @@ def last_week(schedule: PipelineSchedule | None, moment: datetime) -> dict[str, 
         "end_at": midnight,
         "interval_type": IntervalType.SCHEDULE if is_timed else IntervalType.DAY,
     }
-
-
-def zone_or_utc(name: str) -> ZoneInfo:
-    try:
-        return read_zone(name)
-    except Refusal:
-        return ZoneInfo("UTC")

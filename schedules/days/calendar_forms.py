@@ -19,7 +19,7 @@ from schedules.days.day_sets import WEEKDAYS, entries_of, lines_of
 from schedules.days.ics_days import MOST_BYTES
 from schedules.days.maintenance import Effect, MaintenanceWindow, Scope
 from schedules.pages.form_fields import choice, flag, span, wall_clock, zone
-from schedules.timetable import read_zone
+from schedules.timetable import read_zone, zone_or_utc
 
 TIMES = ("starts_at", "ends_at", "until")
 RANGE = "A window is open for whole minutes, at most 31 days: for example 2 h, or 90 min."
@@ -262,7 +262,7 @@ def tag_of_window(window: MaintenanceWindow) -> str:
 
 def values_of_window(window: MaintenanceWindow) -> dict[str, Any]:
     same = ("name", "effect", "scope", "value", "timezone", "recurrence", "reason", "is_active")
-    zone = read_zone(window.timezone)
+    zone = zone_or_utc(window.timezone)
     walls = {
         name: moment.astimezone(zone).replace(tzinfo=None) if (moment := getattr(window, name)) else None
         for name in TIMES
