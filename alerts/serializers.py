@@ -152,7 +152,7 @@ class PipelineUuid(serializers.CharField):
 class ChannelIds(serializers.ListField):
     """The numbers of channels."""
 
-    child = Whole(min_value=1)
+    child = Whole(min_value=1, max_value=2**63 - 1)
 
     def to_internal_value(self, data: Any) -> list[Any]:
         ids = super().to_internal_value(data)
