@@ -112,7 +112,8 @@ def check(url: str) -> None:
     scheme = scheme_of(url)
     if scheme not in SCHEMES:
         hint = "Use for example slack://…, mailtos://…, discord://…, tgram://…, opsgenie://…, ntfys://…."
-        raise Refusal(f"{scheme or 'An empty service'!r} is not a service we send to.", field="address", hint=hint)
+        problem = f"{scheme[:40]!r} is not a service we send to." if scheme else "The address names no service."
+        raise Refusal(problem, field="address", hint=hint)
     for name, _ in parse_qsl(query_of(url), keep_blank_values=True):
         if any(word in name.lower() for word in REFUSED):
             raise Refusal(f"The address may not set {name[:40]!r}.", field="address", hint="Leave it out.")
