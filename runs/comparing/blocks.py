@@ -52,10 +52,7 @@ class Pair:
 
     @property
     def is_slower_or_faster(self) -> bool:
-        was, now = self.seconds
-        if was is None or now is None:
-            return False
-        return abs(now - was) >= AT_LEAST and max(was, now) >= NOTICED * min(was, now)
+        return is_noticed(*self.seconds)
 
     @property
     def other_result(self) -> bool:
@@ -93,6 +90,13 @@ def compared(pair: Pair, numbers: bool) -> Pair:
 
 def has_log(row: BlockRun | None) -> bool:
     return row is not None and row.started_at is not None and row.members_total is None
+
+
+def is_noticed(was: float | None, now: float | None) -> bool:
+    """Tell whether one time is so much longer than the other that it counts as a difference."""
+    if was is None or now is None:
+        return False
+    return abs(now - was) >= AT_LEAST and max(was, now) >= NOTICED * min(was, now)
 
 
 def took(row: BlockRun | None) -> float | None:

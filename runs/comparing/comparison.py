@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pipelines.differences import Difference, Setting, differences, settings_differences
 from pipelines.models import PipelineVersion
 from pipelines.refusal import Refusal
-from runs.comparing.blocks import Pair, pairs, with_logs
+from runs.comparing.blocks import Pair, is_noticed, pairs, with_logs
 from runs.figures import metrics
 from runs.models import BlockRun, PipelineRun, Role, Worker
 from runs.retrying.version_changes import definition
@@ -140,7 +140,3 @@ def hosts(rows: Sequence[BlockRun | None]) -> str:
 
 def took(run: PipelineRun) -> float | None:
     return metrics.seconds(run.started_at, run.completed_at)
-
-
-def is_noticed(was: float | None, now: float | None) -> bool:
-    return was is not None and now is not None and max(was, now) >= 1.25 * min(was, now) and abs(was - now) >= 1
