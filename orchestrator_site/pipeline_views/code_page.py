@@ -34,7 +34,7 @@ def page_of(pipeline: Pipeline, version: str = "", file: str = "", block: str = 
     files = files_of(shown)
     chosen = chosen_file(shown, files, file, block)
     text = (shown.files.get(chosen.path) or {}).get("text") if chosen else None
-    lines: list[Line] = lines_of(chosen.path, text, MOST_LINES) if chosen and text is not None else []
+    lines: list[Line] = lines_of(chosen.path, text, MOST_LINES) if chosen and text else []
     return {
         "files": files,
         "shown": shown,
