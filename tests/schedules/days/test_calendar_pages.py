@@ -278,3 +278,98 @@ def test_a_window_is_deleted(page: Client) -> None:
     page.post(f"/calendars/windows/{window.pk}/delete/")
 
     assert not MaintenanceWindow.objects.exists()
+
+
+# --- what the pages say -----------------------------------------------------------------------------------------------
+
+
+def test_a_calendar_without_a_coming_day_says_so(page: Client) -> None:
+    made(name="past", kind="dates", country="", dates=[{"date": "2001-01-01", "name": "New Year"}])
+
+    assert "none in the coming year" in text_of(page.get("/calendars/"))
+
+
+@pytest.mark.parametrize(
+    ("users", "words"),
+    [
+        (1, ". Saving plans it anew from now; nothing that has run runs again."),
+        (7, " and 2 more. Saving plans them anew from now;"),
+    ],
+)
+def test_the_form_of_a_calendar_in_use_says_what_saving_does(page: Client, users: int, words: str) -> None:
+    calendar = made()
+    for number in range(users):
+        make_schedule(name=f"t{number}", settings={"calendar": "de_holidays"})
+
+    text = text_of(page.get(f"/calendars/{calendar.pk}/"))
+
+    assert words in text
+    assert "It is in use and cannot be deleted: take it out of the triggers first." in text
+
+
+def test_before_what_nobody_uses_is_deleted_that_is_said(page: Client) -> None:
+    calendar, window = made(), window_changes.create({"name": "upgrade", **soon()})
+
+    assert "No trigger uses it." in text_of(page.get(f"/calendars/{calendar.pk}/"))
+    assert "What it holds may start at once." in text_of(page.get(f"/calendars/windows/{window.pk}/"))
+
+
+def soon() -> dict[str, datetime]:
+    now = timezone.now().replace(microsecond=0)
+    return {"starts_at": now + timedelta(hours=1), "ends_at": now + timedelta(hours=2)}
+
+
+def row_of(page: Client, name: str) -> str:
+    text = " ".join(text_of(page.get("/calendars/")).split())
+    return text.partition(f">{name}</a>")[2].partition("</tr>")[0]
+
+
+def test_a_window_that_is_paused_is_not_said_to_have_ended(page: Client) -> None:
+    window_changes.create({"name": "upgrade", "is_active": False, **soon()})
+
+    row = row_of(page, "upgrade")
+
+    assert "if it were active" in row
+    assert "ended" not in row
+
+
+def test_a_window_says_when_it_ended(page: Client) -> None:
+    now = timezone.now().replace(microsecond=0)
+    window_changes.create({"name": "past", "starts_at": now - timedelta(hours=2), "ends_at": now - timedelta(hours=1)})
+
+    assert "ended <time" in row_of(page, "past")
+
+
+@pytest.mark.parametrize(
+    ("effect", "words"),
+    [("both", "holds starts and mutes alerts"), ("hold_starts", "holds starts"), ("mute_alerts", "mutes alerts")],
+)
+def test_a_window_is_written_down_and_taken_away_again(page: Client, effect: str, words: str) -> None:
+    saved = text_of(page.post("/calendars/windows/new/", {**UPGRADE, "effect": effect}, follow=True))
+    window = MaintenanceWindow.objects.get()
+    assert "The window upgrade is saved." in saved
+    assert words in text_of(page.get(f"/calendars/windows/{window.pk}/"))
+
+    gone = text_of(page.post(f"/calendars/windows/{window.pk}/delete/", follow=True))
+
+    assert "The window upgrade is deleted; what it held may start." in gone
+    assert not MaintenanceWindow.objects.exists()
+
+
+def test_a_calendar_is_written_down_and_taken_away_again(page: Client) -> None:
+    assert "The calendar de_holidays is saved." in text_of(page.post("/calendars/new/", HOLIDAYS, follow=True))
+    calendar = Calendar.objects.get()
+
+    gone = text_of(page.post(f"/calendars/{calendar.pk}/delete/", follow=True))
+
+    assert "The calendar de_holidays is deleted." in gone
+    assert not Calendar.objects.exists()
+
+
+def test_a_window_whose_zone_is_not_known_any_more_can_be_mended_on_its_form(page: Client) -> None:
+    window = MaintenanceWindow.objects.create(name="odd", timezone="Mars/Base", **soon())
+
+    answer = page.get(f"/calendars/windows/{window.pk}/")
+
+    assert answer.status_code == 200
+    assert 'value="Mars/Base"' in text_of(answer)
