@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
 from runs import log_lines, logs
-from runs.models import BlockRun
+from runs.models import BlockRun, PipelineRun
 from runs.searching import log_pages
 from runs.states import BlockStatus, RunStatus
 from tests.factories import make_run, text_of
@@ -224,3 +224,71 @@ def test_a_log_can_be_had_as_lines_of_json(ada: User, block_run: BlockRun) -> No
 
     assert text == logs.path(block_run.pipeline_run_id, block_run.pk, 1).read_text()
     assert answer["Content-Disposition"].endswith('-1.jsonl"')
+
+
+# --- what it says where there is nothing ------------------------------------------------------------------------------
+
+
+def words(page: Client, where: str) -> str:
+    return " ".join(text_of(page.get(where, follow=True)).split())
+
+
+def test_a_log_that_is_empty_says_so(page: Client, block_run: BlockRun) -> None:
+    say(block_run)
+
+    text = words(page, address(block_run))
+
+    assert "It wrote nothing here." in text
+    assert "End of the log." in text
+
+
+def test_a_filter_that_no_line_fits_leads_back_to_the_whole_log(page: Client, block_run: BlockRun) -> None:
+    say(block_run, "fine")
+
+    text = words(page, address(block_run, "?level=ERROR"))
+
+    assert "No line fits these filters." in text
+    assert f'<a href="{address(block_run)}">Show the whole log</a>' in text
+
+
+def test_a_text_that_no_line_has_is_said_with_the_text(page: Client, block_run: BlockRun) -> None:
+    say(block_run, "fine")
+
+    assert "No line with “&lt;b&gt;”" in words(page, address(block_run, "?q=<b>"))
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "<b>1</b> line with “row”"), (2, "<b>2</b> lines with “row”")])
+def test_hits_are_counted_in_words(page: Client, block_run: BlockRun, count: int, said: str) -> None:
+    say(block_run, *["row"] * count)
+
+    assert said in words(page, address(block_run, "?q=row"))
+
+
+def test_lines_that_fit_are_counted_in_words(page: Client, block_run: BlockRun) -> None:
+    say(block_run, "a", "b", level="ERROR")
+
+    assert "2 lines that fit" in words(page, address(block_run, "?level=ERROR"))
+
+
+def test_a_log_that_retention_removed_says_when(page: Client, block_run: BlockRun) -> None:
+    run = block_run.pipeline_run
+    BlockRun.objects.update(started_at=run.started_at)
+    PipelineRun.objects.update(logs_removed_at=run.created_at)
+
+    assert "Removed by retention <time" in words(page, address(block_run))
+
+
+def test_a_search_across_runs_that_finds_nothing_says_so(page: Client, block_run: BlockRun) -> None:
+    say(block_run, "fine")
+
+    text = words(page, "/logs/?q=nothing")
+
+    assert "No log has such a line." in text
+    assert "Looked through 1 log (" in text
+    assert "There are no older ones." in text
+
+
+def test_before_it_is_asked_a_search_says_how_to(page: Client) -> None:
+    assert "Letters match whatever their case; narrow by pipeline, block and time to see further back" in words(
+        page, "/logs/"
+    )
