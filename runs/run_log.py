@@ -19,7 +19,8 @@ def read_run_log(run: PipelineRun, *, cursor: str, limit: int) -> RunLogPage:
 
     Stops at the first block that may still write: its successors follow when it is finished.
     """
-    block_runs = list(run.block_runs.order_by("position", "id").defer("config", "output"))
+    in_order = run.block_runs.order_by("position", "id")
+    block_runs = list(in_order.only("pipeline_run_id", "block_uuid", "status", "attempt"))
     index, offset = read_cursor(cursor, block_runs)
     lines: list[dict[str, Any]] = []
     while index < len(block_runs):
