@@ -1,6 +1,6 @@
 """The load page and `GET /api/v1/load`: what they say and refuse, and that heavy ones do not hold requests up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from threading import Event, Thread
 from typing import Any
@@ -12,6 +12,7 @@ from django.test import Client
 from schedules.simulating import load_forecast, simulated
 from schedules.simulating.load_forecast import Question, answer, read_question
 from tests.factories import NOON, make_client, make_pipeline, make_schedule, make_user, text_of
+from tests.schedules.simulating import at_once
 
 pytestmark = pytest.mark.django_db
 DAY = {"from": "2025-03-03T00:00:00Z", "until": "2025-03-05T00:00:00Z"}
@@ -29,15 +30,7 @@ def _forgotten() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is worked out beside a request would not see what a test has written, and has not committed."""
-
-    def begin(call: Callable[[], None]) -> Thread:
-        call()
-        done = Thread()
-        done.start()
-        return done
-
-    monkeypatch.setattr(load_forecast, "begin", begin)
+    monkeypatch.setattr(load_forecast, "begin", at_once.begin)
 
 
 def make_crowd(count: int = 6) -> None:
