@@ -38,11 +38,31 @@ def test_the_preview_says_the_rule_in_words_and_the_next_ten_times(page: Client)
 
 
 def test_each_time_is_told_in_the_zone_of_the_trigger_of_the_viewer_and_in_utc(page: Client) -> None:
+    page.cookies["zone"] = "America/New_York"
     text = preview(page, schedule_interval="0 0 1 1 *", timezone="Asia/Tokyo", start_time="2090-01-01T00:00")
 
     assert "Sun 2090-01-01 00:00 +09:00" in text
     assert 'datetime="2089-12-31T15:00:00Z" data-style="beside" data-day="2090-01-01"' in text
     assert "12-31 15:00</td>" in text
+
+
+@pytest.mark.parametrize(
+    ("zone", "viewer", "columns"),
+    [
+        ("Asia/Tokyo", "Europe/Berlin", 3),
+        ("Asia/Tokyo", "UTC", 2),
+        ("Asia/Tokyo", "Asia/Tokyo", 2),
+        ("UTC", "Asia/Tokyo", 2),
+        ("UTC", "UTC", 1),
+    ],
+)
+def test_no_zone_has_two_columns(page: Client, zone: str, viewer: str, columns: int) -> None:
+    page.cookies["zone"] = viewer
+
+    text = preview(page, schedule_interval="@daily", timezone=zone)
+
+    assert text.count("<th>") + text.count("<th data-zone>") == columns
+    assert text.count('<td class="num">') == 10
 
 
 def test_the_preview_begins_at_the_start_and_ends_at_the_end_that_are_typed(page: Client) -> None:
