@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.processes]
 @pytest.fixture(scope="module")
 def failed(chromium, site: Site, session) -> Iterator[str]:  # type: ignore[no-untyped-def]
     """The address of a run that failed, of which an incident tells."""
-    context = chromium.new_context(base_url=site.url, storage_state=session)
+    context = chromium.new_context(base_url=site.url, storage_state=session, timezone_id="UTC")
     page = context.new_page()
     page.set_default_timeout(20_000)
     address = run_now(page, "fails")

@@ -206,6 +206,15 @@ def test_times_are_in_the_readers_zone_with_utc_at_hand(page: Page) -> None:
 # --- a backfill -------------------------------------------------------------------------------------------------------
 
 
+def test_a_page_is_written_anew_for_a_browser_that_went_to_another_zone(page: Page, context: BrowserContext) -> None:
+    context.clear_cookies(name="zone")
+    page.goto("/timeline/")
+
+    expect(page.locator(".tl-head .tl-name")).to_have_text("Asia/Tokyo")
+    expect(page.locator("[name=zone] option:checked")).to_have_text("Asia/Tokyo")
+    assert {each["name"]: each["value"] for each in context.cookies()}["zone"] == "Asia/Tokyo"
+
+
 def test_another_pipeline_brings_its_own_triggers_and_keeps_what_was_typed(page: Page) -> None:
     page.goto("/backfills/new/?pipeline=fails")
     page.fill("[name=name]", "May")

@@ -3,7 +3,10 @@ const two = (number) => String(number).padStart(2, "0");
 const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 const day = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
+const told = () => document.cookie.includes(`zone=${zone}`);
+const knew = told();
 document.cookie = `zone=${zone};path=/;max-age=31536000;samesite=lax`;
+if (!knew && told()) location.reload(); // what the server wrote is in another zone
 
 export function duration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));

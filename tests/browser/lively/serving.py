@@ -48,7 +48,8 @@ class Lively:
             timezone_id="Europe/Berlin",
             reduced_motion="reduce",
         )
-        context.add_cookies([{"name": "sessionid", "value": self.session, "url": self.url}])
+        cookies = {"sessionid": self.session, "zone": "Europe/Berlin"}
+        context.add_cookies([{"name": name, "value": value, "url": self.url} for name, value in cookies.items()])
         context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
         context.set_default_timeout(20_000)
         return context
