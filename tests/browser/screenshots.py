@@ -23,6 +23,7 @@ FOLDER = ROOT / "docs" / "screenshots"
 SIZES = {1440: 900, 390: 844}
 THEMES = ("light", "dark")
 COLORS = 28
+SHOW_IN = "theme => { const { dataset } = document.documentElement; dataset.theme = dataset.bsTheme = theme; }"
 ERRORS = ("400", "403_csrf", "500")
 
 
@@ -34,9 +35,7 @@ def main(words: Sequence[str]) -> None:
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         chosen = {name: at for name, at in PAGES.items() if not words[1:] or any(word in name for word in words[1:])}
-        for size in SIZES:
-            for theme in THEMES:
-                shoot(chromium, lively, size, theme, chosen, folder)
+        shoot(chromium, lively, chosen, folder)
         chromium.close()
     (folder / "README.md").write_text(index(chosen))
 
@@ -52,22 +51,36 @@ def index(names: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def shoot(chromium: Browser, lively: Lively, width: int, theme: str, chosen: Mapping[str, str], folder: Path) -> None:
-    context = lively.context(chromium, width, theme, SIZES[width])
+def shoot(chromium: Browser, lively: Lively, chosen: Mapping[str, str], folder: Path) -> None:
+    context = lively.context(chromium, max(SIZES), "light")
     page = context.new_page()
     serve_errors(page)
     for name, address in chosen.items():
         if name == "login":
-            context.clear_cookies()
+            context.clear_cookies(name="sessionid")
+        size_of(page, max(SIZES))
         page.goto(lively.addresses.get(address, address))
         settle(page)
         if name in STEPS:
             STEPS[name](page)
             settle(page)
-        (folder / f"{name}-{width}-{theme}.png").write_bytes(quantized(page.screenshot()))
+        take(page, name, folder)
         if name == "login":
             context.add_cookies([{"name": "sessionid", "value": lively.session, "url": lively.url}])
     context.close()
+
+
+def take(page: Page, name: str, folder: Path) -> None:
+    """Look at a page that is there in every size and theme, without asking for it again."""
+    for width in SIZES:
+        size_of(page, width)
+        for theme in THEMES:
+            page.evaluate(SHOW_IN, theme)
+            (folder / f"{name}-{width}-{theme}.png").write_bytes(quantized(page.screenshot()))
+
+
+def size_of(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": SIZES[width]})
 
 
 def serve_errors(page: Page) -> None:
