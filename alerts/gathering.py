@@ -115,11 +115,11 @@ def take_in(into: Incident, alone: Sequence[Incident], moment: datetime) -> None
     rises = incidents.LOUDNESS.index(severity_of(into)) > incidents.LOUDNESS.index(into.severity)
     incidents.update(into, **fields_of(into, joined))
     if is_new:
-        incidents.write(into, Step.OPENED, moment, message=into.title)
+        incidents.write(into, Step.OPENED, moment)  # the title says how many, and changes while messages wait
         return
-    incidents.write(into, Step.SEEN_AGAIN, moment, message=f"{joined:,} more: {into.title}")
+    incidents.write(into, Step.SEEN_AGAIN, moment, message=f"{joined:,} more")
     if rises:
-        incidents.write(into, Step.ESCALATED, moment, message=into.title)
+        incidents.write(into, Step.ESCALATED, moment)
     elif write_anew(into):
         incidents.update(into, members_told=into.members_count)
 
@@ -174,7 +174,7 @@ def tell_growth(incident: Incident, moment: datetime) -> bool:
             return False
         more = held.members_count - held.members_told
         incidents.update(held, told_at=moment, members_told=held.members_count)
-        incidents.write(held, Step.GREW, moment, message=f"{more:,} more than was told: {held.title}")
+        incidents.write(held, Step.GREW, moment, message=f"{more:,} more than was told")
     return True
 
 

@@ -154,7 +154,7 @@ def seen(incident: Incident) -> str:
 def whereabouts(incident: Incident) -> Iterable[str]:
     if incident.pipeline:
         yield f"Pipeline: {incident.pipeline.uuid}" + (f", block {incident.block_uuid}" if incident.block_uuid else "")
-    if incident.run_id:
+    if incident.run_id and not incident.members_count:
         yield f"Run: {url_of_run(incident.run_id)}"
     if incident.runbook_url:
         yield f"Runbook: {incident.runbook_url}"

@@ -60,6 +60,7 @@ def detail(request: HttpRequest, incident_id: int) -> HttpResponse:
         "runs": runs_of(incident),
         "members": members[:MOST_MEMBERS],
         "more_members": len(members) > MOST_MEMBERS,
+        "open_members": incident.members.open().count() if members else 0,
         "breaches": breaches[:MOST_BREACHES],
         "more_breaches": len(breaches) > MOST_BREACHES,
         "changes": list(incident.changes.exclude(step=Step.SEEN_AGAIN).order_by("-id")[:MOST_CHANGES]),

@@ -183,6 +183,7 @@ def test_what_opens_while_it_goes_on_is_taken_in_and_told_in_the_message_that_wa
 
     assert told() == ["Warning: 30 pipelines failed since 12:00 UTC"]
     assert Delivery.objects.get().data["incident"]["members"] == 30
+    assert "8 pipelines" not in Delivery.objects.get().body
     assert steps(the_one()) == [Step.OPENED, Step.SEEN_AGAIN]
 
 

@@ -48,7 +48,7 @@ def test_its_page_lists_all_with_their_runs_and_what_is_over_last(page: Client) 
 
     assert [row["incident"].title for row in answer.context["members"]][::7] == ["load_1 failed", "load_0 failed"]
     assert len(answer.context["runs"]) == len(answer.context["breaches"]) == 8
-    assert "8 incidents, told as one" in text_of(answer)
+    assert "8 incidents, told as one; 7 open" in text_of(answer)
     assert "Run 9 completed" in text_of(answer)
 
 
