@@ -10,6 +10,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
@@ -90,6 +91,13 @@ def same_project() -> Iterator[None]:
         os.environ.pop("ORCHESTRATOR_PROJECT", None)
     else:
         os.environ["ORCHESTRATOR_PROJECT"] = variable
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """The workers of one test run migrate once, not each for itself."""
+    if TURNS is not None and not (ON_POSTGRES and postgres_problem()):
+        migrated.share_migrations(ON_POSTGRES, connection.settings_dict["TEST"])
 
 
 @pytest.fixture
