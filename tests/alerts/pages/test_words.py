@@ -254,7 +254,7 @@ def test_an_incident_offers_to_be_given_to_oneself_to_others_or_to_nobody(page: 
     assert "To me</button>" not in text
 
 
-@pytest.mark.parametrize("span", ["For an hour", "For 4 hours", "For a day", "For a week"])
+@pytest.mark.parametrize("span", ["For an hour", "Until the morning, 08:00", "Until Monday, 08:00", "For a week"])
 def test_an_incident_can_be_put_aside_for_some_lengths_of_time(page: Client, span: str) -> None:
     assert span in seen(page, f"/incidents/{make_incident().pk}/")
 
