@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.test import Client
 
-from tests.factories import make_client, make_user
+from runs.states import RunStatus
+from tests.alerts.facts import make_channel, make_incident
+from tests.factories import NOON, make_backfill, make_client, make_pipeline, make_run, make_schedule, make_user
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +74,47 @@ def test_the_documentation_loads_nothing_from_elsewhere_and_runs_no_inline_scrip
     for name in ("swagger-ui-dist/swagger-ui-bundle.js", "swagger-ui-dist/swagger-ui.css"):
         assert finders.find(f"drf_spectacular_sidecar/{name}")
     assert finders.find("js/api_docs.js")
+
+
+# --- every operation with what it is not made for -------------------------------------------------------------------
+
+HUGE, NUL = 10**400, "a\x00b"
+NONSENSE: tuple[Any, ...] = (None, HUGE, NUL, [HUGE], {"a": HUGE})
+
+
+@pytest.fixture
+def rows(db: None) -> None:
+    """A row for each kind of address."""
+    pipeline = make_pipeline()
+    make_run(pipeline, status=RunStatus.FAILED)
+    make_schedule(pipeline)
+    make_backfill(pipeline, created_at=NOON).save()
+    make_incident()
+    make_channel()
+
+
+def taking(schema: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield each operation that takes a body: its method, its address with numbers filled in, its fields."""
+    for path, methods in schema["paths"].items():
+        address = re.sub(r"\{(\w+)\}", lambda match: "etl" if match[1] == "pipeline_uuid" else "1", path)
+        for method, operation in methods.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            known = schema["components"]["schemas"].get(body.get("$ref", "").rpartition("/")[2], body)
+            if method in ("post", "patch", "put"):
+                yield method.upper(), address, list(known.get("properties", {}))
+
+
+@pytest.mark.usefixtures("rows")
+def test_no_operation_breaks_at_a_body_of_nonsense(schema: dict[str, Any]) -> None:
+    client, broken = make_client(), {}
+    client.raise_request_exception = False
+
+    for method, address, fields in taking(schema):
+        for wrong in NONSENSE:
+            for body in (wrong, dict.fromkeys(fields, wrong)):
+                sent = json.dumps(body)
+                status = client.generic(method, address, sent, content_type="application/json").status_code
+                if status >= 500:
+                    broken[method, address, sent[:60]] = status
+
+    assert broken == {}
