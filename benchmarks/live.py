@@ -7,6 +7,7 @@ import re
 import time
 import urllib.parse
 import urllib.request
+from functools import partial
 from http.cookiejar import CookieJar
 from typing import Any
 
@@ -127,14 +128,14 @@ async def lateness_of_states(tree: Tree, browser: Browser) -> tuple[list[float],
         ear = Ear(socket)
         for _ in range(20):
             run, _ = await asyncio.to_thread(tree.run, "single")
-            await asyncio.sleep(SILENCE)
             ended = when(run["completed_at"])
+            shown.append(await page.said(partial(lists_completed, run["id"])) - ended)
+            await asyncio.sleep(SILENCE)
             heard.append(ear.last_of(run["id"]) - ended)
-            shown.append(next(came for _, came, html in page.looks if lists_completed(html, run["id"])) - ended)
     return heard, shown
 
 
-def lists_completed(html: str, run_id: int) -> bool:
+def lists_completed(run_id: int, html: str) -> bool:
     """Tell whether a list of runs says that the run is completed."""
     return "completed" in html.partition(f'id="run-{run_id}"')[2].partition("</tr>")[0]
 

@@ -62,13 +62,14 @@ class PageConsumer(SignedInConsumer):
     async def tell(self) -> None:
         """Say when to look, whenever something changed that the look before does not show.
 
-        First of all when the socket is new: the page may have missed something before.
+        First of all when the socket is new, as the page may have missed something before: in a line of its own, behind
+        which no change waits when many pages open at once.
         """
         if not self.groups_heard:
             return
         loop = asyncio.get_running_loop()
-        told_at = 0.0
-        self.note_change()
+        told_at = loop.time()
+        await self.say_when_to_look(SETTLE + pace.turn("opened", told_at))
         while True:
             await self.changed.wait()
             await self.is_seen.wait()
@@ -79,8 +80,11 @@ class PageConsumer(SignedInConsumer):
             wait = SETTLE + pace.turn(self.groups_heard[0].partition(".")[0], now)
             pause = QUICK if now - told_at > REST else PAUSE
             told_at, self.looks_at = now, now + wait
-            await self.send_json({"type": "changed", "wait": round(1000 * wait)})
+            await self.say_when_to_look(wait)
             await asyncio.sleep(max(wait, pause))
+
+    async def say_when_to_look(self, wait: float) -> None:
+        await self.send_json({"type": "changed", "wait": round(1000 * wait)})
 
     def see(self, *, is_hidden: bool) -> None:
         """Tell a page that nobody sees nothing, and that somebody sees again to look."""

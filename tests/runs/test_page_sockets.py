@@ -116,12 +116,23 @@ async def turns() -> None:
 def test_what_changes_before_a_look_is_due_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(page: PageConsumer) -> None:
         await turns()
+        page.hear("run", 1)
+        await turns()
         for number in range(50):
             page.hear("run", number)
-        await asyncio.sleep(0.03)  # the look's turn comes
+        await asyncio.sleep(0.35)  # the look's turn comes
         await turns()
 
-    assert told(act, [0.02, 0.0], monkeypatch) == [20]
+    assert told(act, [0.0, 0.3, 0.0], monkeypatch) == [0, 300]
+
+
+def test_a_change_does_not_wait_until_two_hundred_pages_have_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act(page: PageConsumer) -> None:
+        await turns()
+        page.hear("run", 1)
+        await turns()
+
+    assert told(act, [20.0, 0.0], monkeypatch) == [20_000, 0]
 
 
 def test_what_changes_after_a_look_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
