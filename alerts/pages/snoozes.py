@@ -16,6 +16,7 @@ SNOOZES = (
     ("4 h", "For 4 hours"),
     ("morning", "Until the morning, 08:00"),
     ("monday", "Until Monday, 08:00"),
+    ("1 d", "For a day"),
     ("7 d", "For a week"),
 )
 
