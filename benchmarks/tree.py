@@ -67,6 +67,7 @@ class Tree:
                 return time.monotonic() - began
             except OSError:
                 if self.process.poll() is not None or time.monotonic() - began > 60:
+                    self.process.terminate()  # nobody else would, as there is nothing to leave yet
                     raise RuntimeError((self.folder / "start.log").read_text()[-3000:]) from None
                 time.sleep(0.02)
 
