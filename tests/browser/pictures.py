@@ -88,6 +88,9 @@ ALSO = {"log": "/runs/{run_id}/blocks/{block_run_id}/log/{attempt}/", "logs": "/
 
 # What is asked for with GET and has no picture, and why.
 LEFT_OUT = {
+    "/pipelines/{uuid}/run/": "leads to the page with the form",
+    "/schedules/{schedule_id}/run/": "leads to the page with the form",
+    "/backfills/{backfill_id}/change/": "leads to the page with the form",
     "/runs/{run_id}/compare/{other_id}/": "the page of run-compare beside another run",
     "/runs/{run_id}/blocks/{block_run_id}/log/{attempt}.{kind}": "a download",
     "/runs/{run_id}/blocks/{block_run_id}/outputs/{name}.{form}": "a download",
