@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Max, Min, Q, QuerySet
 
-from alerts import incidents, kinds, messages
+from alerts import incidents, messages
 from alerts.incidents import Found
 from alerts.models import AlertRule, Breach, Change, Delivery, Incident, Kind, Step
 
@@ -47,7 +47,7 @@ def record_all(rule: AlertRule, troubles: Troubles, moment: datetime) -> dict[st
 
 def gathers(rule: AlertRule) -> bool:
     """Tell whether many incidents of the rule may be told as one; what is about no pipeline is a trouble by itself."""
-    return rule.gathers and settings.ALERTS_GATHER_ABOVE > 0 and rule.kind not in kinds.UNSCOPED
+    return rule.gathers and settings.ALERTS_GATHER_ABOVE > 0 and rule.kind != Kind.UNHEALTHY
 
 
 def has_news(rule: AlertRule, troubles: Troubles) -> bool:
@@ -198,6 +198,7 @@ MANY: Mapping[str, str] = {
     Kind.OCCURRENCE_MISSED: "missed moments",
     Kind.LOG_PATTERN: "say in their logs what they should not",
     Kind.ROW_COUNT: "return too few or too many rows",
+    Kind.DELIVERY_FAILED: "cannot send their messages",
 }
 
 

@@ -3,13 +3,15 @@
 A test of a channel is told to whoever asked for it, and to nobody else.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import Q
 
 from alerts.models import Channel, Delivery, Kind
 from alerts.models.telling import TEST
-from alerts.watching.look import Look, about_all
+from alerts.watching.look import Look, Subject, about_all
+from pipelines.models import Pipeline
 
 TRIES = 3
 LATEST = timedelta(minutes=2)
@@ -33,8 +35,9 @@ class Deliveries:
         told = Delivery.objects.exclude(event_type=TEST)
         rows = [*told.filter(given_up_at__gte=since).order_by("given_up_at")[:AT_ONCE]]
         rows += told.filter(trying).order_by("next_try_at")[:AT_ONCE]
+        subjects = subjects_of(rows)
         for row in rows:
-            say_failed(look, row)
+            say_failed(look, row, subjects)
         self.looked_at = rows[AT_ONCE - 1].given_up_at if len(rows) >= AT_ONCE else look.moment
         close_what_works(look)
 
@@ -44,7 +47,14 @@ def way_of(row: Delivery) -> str:
     return f"channel {row.channel_id}" if row.channel_id else f"{row.service} of {row.pipeline_uuid}"
 
 
-def say_failed(look: Look, row: Delivery) -> None:
+def subjects_of(rows: Sequence[Delivery]) -> dict[str, Subject]:
+    """Return, by its uuid, each pipeline whose notification_config names an address here; one query if there is any."""
+    uuids = {row.pipeline_uuid for row in rows if row.channel_id is None}
+    found = Pipeline.objects.filter(uuid__in=uuids) if uuids else []
+    return {pipeline.uuid: Subject(pipeline) for pipeline in found}
+
+
+def say_failed(look: Look, row: Delivery, subjects: Mapping[str, Subject]) -> None:
     for watched in look.rules(Kind.DELIVERY_FAILED):
         if row.created_at < watched.rule.created_at or look.memory.knows(f"{watched.rule.pk} delivery {row.pk} seen"):
             continue
@@ -54,7 +64,7 @@ def say_failed(look: Look, row: Delivery) -> None:
         look.breaks(
             watched.rule,
             f"delivery {row.pk}",
-            None,
+            subjects.get(row.pipeline_uuid),
             title=f"Messages to {way} do not arrive",
             message=message,
             fingerprint=about_all(watched.rule, way_of(row)),

@@ -234,7 +234,7 @@ def test_blocks_of_one_pipeline_are_many_too(rule: AlertRule) -> None:
 
 
 def test_every_kind_that_gathers_has_words_for_it() -> None:
-    assert set(gathering.MANY) == set(Kind.values) - {Kind.UNHEALTHY, Kind.DELIVERY_FAILED}
+    assert set(gathering.MANY) == set(Kind.values) - {Kind.UNHEALTHY}
 
 
 def test_what_another_has_written_meanwhile_opens_nothing(rule: AlertRule, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from alerts.watching.look import Look
 from runs.models import BlockRun, WorkerKind
 from runs.states import BlockStatus
 from tests.alerts.rules import begun, make_rule, open_incidents
-from tests.factories import NOON, make_run, make_worker
+from tests.factories import NOON, make_pipeline, make_run, make_worker
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -208,6 +208,22 @@ def test_a_message_that_does_not_arrive_is_an_incident_of_its_channel_until_one_
     Channel.objects.update(last_sent_at=NOON + 3 * MINUTE)
     evaluator.look(NOON + 4 * MINUTE)
     assert Incident.objects.get().close_reason == "A message arrived again"
+
+
+def test_a_mail_server_that_is_away_is_one_message_however_many_pipelines_use_it() -> None:
+    rule = make_rule(Kind.DELIVERY_FAILED)
+    rule.channels.add(Channel.objects.create(name="ops", kind="webhook", address="x", created_at=NOON))
+    evaluator = begun()
+    for number in range(8):
+        uuid = make_pipeline(f"load_{number}").uuid
+        make_delivery(service="email_config", pipeline_uuid=uuid, given_up_at=NOON)
+    evaluator.look(NOON + MINUTE)
+    (told,) = Delivery.objects.filter(event_type="incident.opened")
+    assert "8 pipelines cannot send their messages since 12:01 UTC" in told.title
+    for number in range(8):
+        make_delivery(service="email_config", pipeline_uuid=f"load_{number}", sent_at=NOON + 2 * MINUTE)
+    evaluator.look(NOON + 3 * MINUTE)
+    assert open_incidents() == []
 
 
 def test_what_a_pipeline_asked_for_itself_is_an_incident_of_that_pipeline() -> None:
