@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from executors import registry
-from executors.base import Answer, Executor, Outcome, Stop, Verdict, Work
+from executors.base import Answer, CannotStart, Executor, Outcome, Stop, Verdict, Work
 from orchestrator_site.health import seconds
 from pipelines import passed_over
 from pipelines.project import BrokenPipeline, read_pipeline, read_project
@@ -185,7 +185,7 @@ def executor() -> Finding:
             Path(folder, "custom", "trial.py").write_text(BLOCK)
             Path(folder, "metadata.yaml").touch()
             (first, cold), (second, warm) = (timed(made, trial(folder, number)) for number in (1, 2))
-    except OSError as error:
+    except (CannotStart, OSError) as error:
         detail = f"{registry.LOCAL}: {error}"
         return Finding(
             name="executor", ok=False, detail=detail, hint="Look at limits on processes and temporary files."

@@ -29,6 +29,9 @@ def told() -> dict[str, str]:
         "CALLBACK_TIMEOUT_SECONDS": str(settings.CALLBACK_TIMEOUT_SECONDS),
         "PARKED_BLOCKS_PER_WORKER": str(settings.PARKED_BLOCKS_PER_WORKER),
         "ALERTS_ALLOW_PRIVATE_ADDRESSES": yes_or_no(settings.ALERTS_ALLOW_PRIVATE_ADDRESSES),
+        "ALERTS_GATHER_ABOVE": str(settings.ALERTS_GATHER_ABOVE),
+        "ALERTS_KEEP_INCIDENTS_DAYS": str(settings.ALERTS_KEEP_INCIDENTS_DAYS),
+        "ALERTS_KEEP_MESSAGES_DAYS": str(settings.ALERTS_KEEP_MESSAGES_DAYS),
         "HEARTBEAT_URL": f"set, at {urlsplit(settings.HEARTBEAT_URL).hostname}"
         if settings.HEARTBEAT_URL
         else "not set",

@@ -107,7 +107,7 @@ def test_a_trigger_shows_its_next_ten_times_in_its_zone_and_utc(page: Client) ->
     upcoming = answer.context["upcoming"]
     assert len(upcoming) == 10
     assert all(instant.local.hour == 6 for instant in upcoming)
-    assert f"{upcoming[0].utc:%H:%M}</td>" in text_of(answer)
+    assert f"{upcoming[0].utc:%H:%M}</time></td>" in text_of(answer)
 
 
 def test_a_clock_change_is_noted_beside_its_moment(page: Client) -> None:
