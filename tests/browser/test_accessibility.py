@@ -17,7 +17,8 @@ LOOK = """async (rules) => {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync("* { transition: none !important; }"); // a color on its way is none that stays
   document.adoptedStyleSheets = [sheet];
-  const found = await axe.run({ exclude: [".help-tooltip", "#swagger-ui"] }, { resultTypes: ["violations"], preload: false, ...rules });
+  const how = { resultTypes: ["violations"], preload: false, ...rules };
+  const found = await axe.run({ exclude: [".help-tooltip", "#swagger-ui"] }, how);
   return found.violations
     .filter((each) => ["serious", "critical"].includes(each.impact))
     .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 200)} ${node.any[0]?.message ?? ""}`));
