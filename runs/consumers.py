@@ -17,6 +17,7 @@ from runs.log_follower import LogFollower
 from runs.models import PipelineRun
 
 UNAUTHENTICATED, NOT_FOUND = 4401, 4404
+PATIENCE = 2.0  # seconds: a carrier that is away keeps nobody from looking
 MOST_WAITING = 10_000  # changes kept for a program that does not read
 
 
@@ -45,6 +46,7 @@ class SignedInConsumer(AsyncJsonWebsocketConsumer):
         for group in groups:
             live.hub.join(group, self)
         self.groups_heard = groups
+        await live.hub.wait_for_ear(PATIENCE)  # the first socket of a process comes before it listens
         await self.accept()
         self.task = asyncio.create_task(self.alone(self.tell()))
 

@@ -1,6 +1,7 @@
 """In a web process: hear what other processes ring and tell the sockets that asked for it."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -34,6 +35,7 @@ class Hub:
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.groups: dict[str, set[Listener]] = {}
+        self.has_ear = asyncio.Event()
 
     def join(self, group: str, listener: Listener) -> None:
         """Have the listener hear of what the group is about. Call from a coroutine."""
@@ -50,14 +52,20 @@ class Hub:
         """Start listening for the running loop, once."""
         loop = asyncio.get_running_loop()
         if self.loop is not loop:
-            self.loop, self.groups = loop, {}
+            self.loop, self.groups, self.has_ear = loop, {}, asyncio.Event()
             threading.Thread(target=self.listen, args=(loop,), name="live-hub", daemon=True).start()
+
+    async def wait_for_ear(self, seconds: float) -> None:
+        """Return when what is rung from now on is heard; after `seconds` anyhow."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.has_ear.wait(), seconds)
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> None:
         """Hear and pass on until the loop is closed; a carrier that is away is tried again."""
         while not loop.is_closed():
             try:
                 with bell.listen("live") as ear:
+                    loop.call_soon_threadsafe(self.has_ear.set)
                     while not loop.is_closed():
                         if texts := ear.wait(1.0):
                             loop.call_soon_threadsafe(self.pass_on, texts)

@@ -87,3 +87,30 @@ def test_a_ring_of_any_process_comes_to_a_listener_and_the_thread_ends_with_its_
     while hub.is_alive():  # a second at most, or until it hears something
         bell.ring("live", "run 17")
         hub.join(0.05)
+
+
+def test_what_is_rung_after_the_wait_for_the_ear_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first socket of a process is not open before the process listens."""
+    opening, listen = threading.Event(), bell.listen
+
+    def late(*topics: bell.Topic) -> object:
+        assert opening.wait(10)
+        return listen(*topics)
+
+    monkeypatch.setattr(bell, "listen", late)
+
+    async def first() -> None:
+        hub, note = live.Hub(), Note()
+        hub.join(live.EVERYTHING, note)
+        await hub.wait_for_ear(0.01)
+        assert not hub.has_ear.is_set(), "it may not listen yet, and nobody waits for ever"
+        asyncio.get_running_loop().call_later(0.05, opening.set)
+        await hub.wait_for_ear(10)
+        bell.ring("live", "run 17")
+        for _ in range(500):
+            if note.heard:
+                break
+            await asyncio.sleep(0.01)
+        assert note.heard == [("run", 17)]
+
+    asyncio.run(first())
